@@ -1,0 +1,43 @@
+import { AttemptLimit } from "./attempt-limit.ts";
+import type { ApiOptions } from "./context.ts";
+import type { HttpMetrics } from "./http-metrics.ts";
+import type { Route } from "./route.ts";
+import { clientAccountRoute } from "./routes/client-account.ts";
+import { clusterStatusRoute } from "./routes/cluster-status.ts";
+import { depositRoute } from "./routes/deposit.ts";
+import { editRoute } from "./routes/edit.ts";
+import { listRoute } from "./routes/list.ts";
+import { livezRoute } from "./routes/livez.ts";
+import { metricsRoute } from "./routes/metrics.ts";
+import { openApiRoute } from "./routes/openapi-document.ts";
+import { problemPageRoutes } from "./routes/problem-page.ts";
+import { readyzRoute } from "./routes/readyz.ts";
+import { recordRoute } from "./routes/record.ts";
+import { registerClientRoute } from "./routes/register-client.ts";
+import { removeRoute } from "./routes/remove.ts";
+import { retrieveRoutes } from "./routes/retrieve.ts";
+import { rotateSecretRoute } from "./routes/rotate-secret.ts";
+
+/** Every route of the API, the busiest first, as they are tried in this order. */
+export function apiRoutes(options: ApiOptions, metrics: HttpMetrics): readonly Route[] {
+  const { limits, clock } = options;
+  const registrations = new AttemptLimit({ what: "registrations", perMinute: limits.registrationsPerMinute, clock });
+  const routes: Route[] = [
+    ...retrieveRoutes(options, metrics),
+    depositRoute(options, metrics),
+    removeRoute(options),
+    recordRoute(options),
+    editRoute(options),
+    listRoute(options),
+    registerClientRoute(options, registrations),
+    clientAccountRoute,
+    rotateSecretRoute(options),
+    clusterStatusRoute(options),
+    livezRoute(options),
+    readyzRoute(options),
+    metricsRoute(options),
+    ...problemPageRoutes,
+  ];
+  routes.push(openApiRoute(routes));
+  return routes;
+}

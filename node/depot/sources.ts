@@ -1,0 +1,22 @@
+import type { NodeId } from "../base/ids.ts";
+import type { FileRecord } from "../catalog/types.ts";
+import type { DepotOptions } from "./options.ts";
+
+/**
+ * The nodes to read a file's bytes from, in the order to try them: this one, then live peers, then silent ones, which
+ * may only be slow to tell of themselves. Each file begins with another of the peers, so that none serves them all. Where
+ * no replica is present any more, those who shall have one are asked: a damaged one may be readable in part.
+ */
+export function sourcesOf(
+  { self, gossip }: Pick<DepotOptions, "self" | "gossip">,
+  record: FileRecord,
+): readonly NodeId[] {
+  const present = record.holders.filter(({ state }) => state === "present");
+  const candidates = (present.length > 0 ? present : record.holders).map(({ node }) => node);
+  const peers = candidates.filter((node) => node !== self);
+  const first = peers.length === 0 ? 0 : Number.parseInt(record.blob.blobId.slice(0, 8), 16) % peers.length;
+  const spread = [...peers.slice(first), ...peers.slice(0, first)];
+  const isAlive = (node: NodeId) => gossip.of(node)?.alive === true;
+  const own = candidates.includes(self) ? [self] : [];
+  return [...own, ...spread.filter(isAlive), ...spread.filter((node) => !isAlive(node))];
+}

@@ -1,0 +1,115 @@
+import { repeatedly, systemClock } from "./base/clock.ts";
+import type { MemberRecord } from "./catalog/types.ts";
+import { GossipTable } from "./replication/gossip.ts";
+import type { MemberDirectory } from "./replication/member-directory.ts";
+import { openReplicatedCatalog, type ReplicatedCatalog } from "./replication/replicated-catalog.ts";
+import { defaultTuning } from "./replication/replication-options.ts";
+import type { HttpPeerClient } from "./transport/peer-client.ts";
+import { type AcceptingPeerStreams, createPeerStreams } from "./transport/peer-streams.ts";
+import type { NodeStatus } from "./transport/types.ts";
+import type { LocalDisk, WholeStores, Workshop } from "./workshop.ts";
+
+const statusEveryMs = 1000;
+const maxQueuedFrameBytes = 64 << 20;
+
+/** This node among the others. */
+export interface Group {
+  readonly replicated: ReplicatedCatalog;
+  readonly gossip: GossipTable;
+  readonly streams: AcceptingPeerStreams;
+}
+
+/** Opens the replicated catalog and the streams to the peers; `self` is what this node says of itself to others. */
+export async function joinGroup(
+  shop: Workshop,
+  parts: {
+    readonly boots: number;
+    readonly self: MemberRecord;
+    readonly stores: WholeStores;
+    readonly members: MemberDirectory;
+    readonly peers: HttpPeerClient;
+    readonly disk: LocalDisk;
+  },
+): Promise<Group> {
+  const { own, config, logger, metrics, batching, late, resources, fatal } = shop;
+  const { boots, self, stores, members, peers, disk } = parts;
+  const replicated = await openReplicatedCatalog({
+    self: own.id,
+    boots,
+    stores,
+    send: (to, frame) => streams.send(to, frame),
+    peers,
+    isAcquainted: () => {
+      const all = replicated.members();
+      return 2 * all.filter(({ id }) => gossip.of(id)?.alive === true).length > all.length;
+    },
+    settings: config.raft,
+    clock: systemClock,
+    random: Math.random,
+    logger,
+    metrics,
+    batching,
+    tuning: defaultTuning,
+    onFatal: fatal,
+  });
+  const gossip = new GossipTable({
+    self: own.id,
+    clock: systemClock,
+    isConnected: (node) => streams.isConnected(node),
+    ownStatus: () => ownStatus(shop, replicated, disk),
+  });
+  const streams = createPeerStreams({
+    directory: members,
+    secret: config.secret,
+    clock: systemClock,
+    random: Math.random,
+    logger,
+    metrics,
+    maxQueuedBytes: maxQueuedFrameBytes,
+    events: {
+      frame: (from, frame) => {
+        if (frame.type === "status") {
+          gossip.heardFrom(from, frame.status);
+          replicated.compareCheckpoint(from, frame.status.checkpoint);
+        } else {
+          gossip.heardFrom(from);
+          replicated.receive(from, frame);
+        }
+      },
+      connected: (peer) => {
+        streams.send(peer, { type: "status", status: ownStatus(shop, replicated, disk) });
+        replicated.peerConnected(peer);
+      },
+      disconnected: (peer) => logger.info({ peer }, "connection to peer lost"),
+      refused: (peer) => replicated.peerRefused(peer),
+    },
+  });
+  resources.defer(() => streams.close());
+  late.replicated = replicated;
+  late.hello = { self, founding: replicated.founding() };
+  resources.defer(() => replicated.stop());
+  resources.defer(
+    repeatedly(systemClock, statusEveryMs, () => {
+      const status = ownStatus(shop, replicated, disk);
+      for (const { id } of members.peers()) streams.send(id, { type: "status", status });
+    }),
+  );
+  return { replicated, gossip, streams };
+}
+
+/** What this node tells of itself, now. */
+function ownStatus({ own, config }: Workshop, replicated: ReplicatedCatalog, disk: LocalDisk): NodeStatus {
+  const { term, last, applied } = replicated.raft();
+  const freeBytes = disk.freeBytes();
+  return {
+    node: own.id,
+    api: own.api,
+    term,
+    match: last.index,
+    applied,
+    ...disk.blobs.usage(),
+    freeBytes,
+    takesBytes: freeBytes >= config.limits.minFreeBytes && !replicated.isInstalling,
+    checkpoint: replicated.checkpoints.latest,
+  };
+}

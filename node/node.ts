@@ -1,0 +1,255 @@
+/**
+ * The composition root: one node, from a locked data directory to an answering API, and back.
+ *
+ *   data directory ─► blobs, holder ─► peer port ─► founding ─► log, catalog ─► replication ─► depot ─► API port
+ *
+ * Everything is released in the opposite order.
+ */
+import { defaultApiLimits } from "./api/context.ts";
+import { createApi } from "./api/server.ts";
+import { systemClock } from "./base/clock.ts";
+import { DepositoError, hasCode } from "./base/errors.ts";
+import { newIncarnation, staged } from "./base/ids.ts";
+import { invariant } from "./base/invariant.ts";
+import { createMetrics } from "./base/metrics.ts";
+import { foundingWrites, readMeta } from "./catalog/apply.ts";
+import type { MemberRecord } from "./catalog/types.ts";
+import { createDepot } from "./depot/depot.ts";
+import { FreeSpace } from "./depot/free-space.ts";
+import { BlobHolder } from "./depot/local-holder.ts";
+import { type Group, joinGroup } from "./group.ts";
+import { closeServer, listen, tryPort } from "./listen.ts";
+import { createPeerServer } from "./peer-api/server.ts";
+import { agreeOnFounding } from "./replication/founding.ts";
+import { MemberDirectory } from "./replication/member-directory.ts";
+import { pullSnapshot } from "./replication/snapshot-install.ts";
+import { catalogReachesLog } from "./replication/start-state.ts";
+import { openFileBlobStore } from "./storage/blobs/file-blob-store.ts";
+import { openDataDirectory } from "./storage/data-directory.ts";
+import type { DataDirectory, NodeIdentity } from "./storage/types.ts";
+import { HttpPeerClient } from "./transport/peer-client.ts";
+import type { LateParts, LocalDisk, NodeOptions, WholeStores, Workshop } from "./workshop.ts";
+
+const handOverMs = 2000;
+const finishRequestsMs = 10_000;
+const maxSmallBatchBytes = 8 << 20;
+
+/**
+ * Runs one node until `stop`.
+ * @throws {DepositoError} `catalog-damaged`: it must be run again, and will install its catalog from the peers; others:
+ *   why it cannot run.
+ */
+export async function runNode(options: NodeOptions): Promise<void> {
+  const own = options.config.nodes.find(({ id }) => id === options.nodeId);
+  invariant(own !== undefined, () => `no node ${options.nodeId} in the configuration`);
+  await using resources = new AsyncDisposableStack();
+  const damaged = Promise.withResolvers<never>();
+  // It is waited for only once the node serves; damage that is found on the way there is not unheard.
+  damaged.promise.catch(() => undefined);
+  const fatal = (error: unknown): void => {
+    if (hasCode(error, "catalog-damaged")) damaged.reject(error);
+    else options.die(error);
+  };
+  const late: LateParts = { hello: undefined, replicated: undefined, services: undefined, isDamaged: false };
+  const shop: Workshop = { ...options, own, metrics: createMetrics(), late, resources, fatal };
+
+  const directory = await openDirectory(shop);
+  // The API opens last; whoever starts the node shall hear of a taken port now, not once every peer is there.
+  await tryPort(own.api, "the API port");
+  const members = memberDirectory(shop, directory);
+  const peers = peerClient(shop, members);
+  await openPeerPort(shop, members);
+  if (directory.identity?.clusterId === undefined) await found(shop, directory, peers);
+  const stores = await openStores(shop, directory, members, peers);
+  try {
+    const disk = await openLocalDisk(shop, directory, peers);
+    const self = selfOf(shop, directory);
+    const group = await joinGroup(shop, { boots: directory.boots, self, stores, members, peers, disk });
+    await openDoor(shop, peers, disk, group);
+    options.logger.info({ cluster: group.replicated.clusterName, boots: directory.boots }, "serving");
+    await Promise.race([aborted(options.stop), damaged.promise]);
+  } catch (error) {
+    if (!hasCode(error, "catalog-damaged")) throw error;
+    late.isDamaged = true;
+    await stores.condemnCatalog();
+    await late.replicated?.handOver(handOverMs);
+    throw error;
+  }
+  await late.replicated?.handOver(handOverMs);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+async function openDirectory({ own, logger, resources }: Workshop): Promise<DataDirectory> {
+  const directory = await openDataDirectory({
+    path: own.dataDir,
+    nodeId: own.id,
+    logger,
+    appliedOf: (catalog) => readMeta(catalog).applied,
+  });
+  resources.defer(() => directory.close());
+  // The incarnation is durable before any peer hears of it.
+  if (directory.identity === undefined) await directory.claim(newIncarnation());
+  return directory;
+}
+
+function memberDirectory({ config, late }: Workshop, directory: DataDirectory): MemberDirectory {
+  return new MemberDirectory({
+    self: () => identityOf(directory),
+    configured: config.nodes,
+    members: () => late.replicated?.members(),
+  });
+}
+
+function identityOf({ identity, path }: DataDirectory): NodeIdentity {
+  invariant(identity !== undefined, () => `${path} has no identity`);
+  return identity;
+}
+
+function peerClient({ config, batching, resources }: Workshop, directory: MemberDirectory): HttpPeerClient {
+  const { secret } = config;
+  const peers = new HttpPeerClient({ directory, secret, clock: systemClock, batching, maxSmallBatchBytes });
+  resources.defer(() => peers.close());
+  return peers;
+}
+
+async function openPeerPort(shop: Workshop, directory: MemberDirectory): Promise<void> {
+  const { config, own, logger, late, fatal, resources } = shop;
+  const server = createPeerServer({
+    directory,
+    secret: config.secret,
+    hello: () => {
+      if (late.hello !== undefined) return late.hello;
+      throw new DepositoError("peer-refused", "this node is starting");
+    },
+    services: () => late.services,
+    clock: systemClock,
+    logger,
+    maxSmallBatchBytes,
+    fatal,
+  });
+  await listen(server, own.peer, "the peer port");
+  resources.defer(() => closeServer(server, 0));
+}
+
+async function found(shop: Workshop, directory: DataDirectory, peers: HttpPeerClient): Promise<void> {
+  const { config, own, logger, late, stop } = shop;
+  const founding = await agreeOnFounding({
+    clusterName: config.cluster,
+    self: selfOf(shop, directory),
+    seeds: config.nodes,
+    hello: (address) => peers.hello(address),
+    introduce: (hello) => {
+      late.hello = hello;
+    },
+    clock: systemClock,
+    logger,
+    signal: stop,
+  });
+  const { writes, meta } = foundingWrites(founding);
+  await directory.found(founding, writes, meta.applied);
+  logger.info(
+    { cluster: founding.clusterId, members: founding.members.map(({ id }) => id), node: own.id },
+    "group founded",
+  );
+}
+
+function selfOf({ own }: Workshop, directory: DataDirectory): MemberRecord {
+  const { id, role, zone, api, peer } = own;
+  return { id, role, zone, api, peer, incarnation: identityOf(directory).incarnation, sweptUpTo: staged(0) };
+}
+
+/** The log, and a catalog for certain: the own one, or one from a peer where the own is damaged or too old for the log. */
+async function openStores(
+  shop: Workshop,
+  directory: DataDirectory,
+  members: MemberDirectory,
+  peers: HttpPeerClient,
+): Promise<WholeStores> {
+  const { logger, stop } = shop;
+  const stores = await directory.open();
+  const { log } = stores;
+  const installCatalog = () => stores.installCatalog();
+  const condemnCatalog = () => stores.condemnCatalog();
+  if (stores.catalog !== undefined && catalogReachesLog(stores.catalog, log))
+    return { log, catalog: stores.catalog, installCatalog, condemnCatalog };
+  logger.warn("no usable catalog: installing it from a peer before taking part");
+  const pulled = await pullSnapshot({
+    peers,
+    sources: () => members.peers().map(({ id }) => id),
+    begin: installCatalog,
+    atLeast: log.recovered.base.index,
+    clock: systemClock,
+    logger,
+    signal: stop,
+  });
+  return { log, catalog: await pulled.complete(), installCatalog, condemnCatalog };
+}
+
+async function openLocalDisk(shop: Workshop, directory: DataDirectory, peers: HttpPeerClient): Promise<LocalDisk> {
+  const { own, config, logger, metrics, batching, resources, fatal } = shop;
+  const { path, boots } = directory;
+  const blobs = await openFileBlobStore({ dataDir: path, boots, logger, metrics, batching });
+  resources.defer(() => blobs.close());
+  const space = await FreeSpace.open({ path, clock: systemClock, logger });
+  resources.defer(() => space.close());
+  const freeBytes = () => space.bytes();
+  const holder = new BlobHolder({
+    self: own.id,
+    blobs,
+    peers,
+    freeBytes,
+    minFreeBytes: config.limits.minFreeBytes,
+    logger,
+    batching,
+    onFatal: fatal,
+  });
+  resources.defer(() => holder.close());
+  return { blobs, holder, freeBytes };
+}
+
+async function openDoor(shop: Workshop, peers: HttpPeerClient, disk: LocalDisk, group: Group): Promise<void> {
+  const { own, config, logger, metrics, late, resources, fatal } = shop;
+  const { replicated, gossip, streams } = group;
+  const { holder } = disk;
+  const depot = createDepot({
+    self: own.id,
+    replication: replicated,
+    holder,
+    peers,
+    gossip,
+    clock: systemClock,
+    logger,
+    defaultReplicas: config.defaultReplicas,
+    limits: config.limits,
+    repair: config.repair,
+    freeBytes: disk.freeBytes,
+    onFatal: fatal,
+  });
+  const { snapshots } = replicated;
+  late.services = { holder, snapshots, streams, reportLost: (lost) => depot.reportLost(lost) };
+  // Together: the depot waits for its pulls under way, and the holder is who ends them.
+  resources.defer(async () => {
+    await Promise.all([holder.close(), depot.close()]);
+  });
+  const { server } = createApi({
+    depot,
+    replication: replicated,
+    config,
+    self: own.id,
+    metrics,
+    logger,
+    clock: systemClock,
+    onFatal: fatal,
+    limits: defaultApiLimits,
+  });
+  await listen(server, own.api, "the API port");
+  resources.defer(() => closeServer(server, late.isDamaged ? 0 : finishRequestsMs));
+  replicated.start();
+  depot.start();
+}

@@ -1,0 +1,165 @@
+import { DepositoError } from "../base/errors.ts";
+import type { CommandId, LogIndex } from "../base/ids.ts";
+import { invariant } from "../base/invariant.ts";
+import { applyEntries, type CatalogMeta, readMeta } from "../catalog/apply.ts";
+import type { HolderRow, Outcome } from "../catalog/types.ts";
+import type { Entry, LogPosition } from "../raft/types.ts";
+import type { CatalogStore } from "../storage/types.ts";
+import type { Checkpoints } from "./checkpoints.ts";
+import type { PulledSnapshot } from "./snapshot-install.ts";
+
+/** What one apply brought about, told after the catalog shows it. */
+export interface AppliedBatch {
+  readonly applied: LogIndex;
+  readonly results: readonly { readonly id: CommandId; readonly outcome: Outcome }[];
+  readonly ownerRows: readonly HolderRow[];
+}
+
+export interface ApplierOptions {
+  readonly catalog: CatalogStore;
+  readonly checkpoints: Checkpoints;
+  readonly onApplied: (batch: AppliedBatch) => void;
+  /** Another catalog took the place of the former; nothing was applied to it yet. */
+  readonly onReplaced: (meta: CatalogMeta) => void;
+  /** The catalog is durable up to here, so the log before it may be trimmed. */
+  readonly onDurable: (through: LogPosition) => void;
+  /** False while the log must be kept for somebody who is pulling a snapshot, and will need what comes after it. */
+  readonly mayTrim: () => boolean;
+  readonly onFatal: (error: unknown) => void;
+  /** The catalog is synced, and the log trimmed, after this many entries. */
+  readonly syncEveryEntries: number;
+  /** Entries kept in the log behind the durable catalog, for followers that are a little behind. */
+  readonly keepEntries: number;
+}
+
+/** Applies committed entries to the catalog on disk, in order, many at a time; the catalog's only writer. */
+export class Applier {
+  readonly #options: ApplierOptions;
+  #catalog: CatalogStore | undefined;
+  #meta: CatalogMeta;
+  #queue: Entry[] = [];
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #syncedIndex: LogIndex;
+  /** Ends of applied batches, candidates for trimming, oldest first. */
+  #trimCandidates: LogPosition[] = [];
+
+  constructor(options: ApplierOptions) {
+    this.#options = options;
+    this.#catalog = options.catalog;
+    this.#meta = readMeta(options.catalog);
+    this.#syncedIndex = this.#meta.applied.index;
+  }
+
+  get meta(): CatalogMeta {
+    return this.#meta;
+  }
+
+  /** Whether a snapshot is being put in place, so that there is no catalog to read. */
+  get isReplacing(): boolean {
+    return this.#catalog === undefined;
+  }
+
+  /** @throws {DepositoError} `no-quorum` while a snapshot is being put in place. */
+  get catalog(): CatalogStore {
+    if (this.#catalog !== undefined) return this.#catalog;
+    throw new DepositoError("no-quorum", "this node is being installed anew from a peer; ask another node");
+  }
+
+  enqueue(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#queue.push(entry);
+    this.#run();
+  }
+
+  /**
+   * Puts a pulled catalog in the place of this one, with no apply under way meanwhile; entries it covers are skipped.
+   * Does without it where the log has brought this catalog as far in the meantime.
+   */
+  async replaceCatalog(pulled: PulledSnapshot): Promise<void> {
+    const former = this.catalog;
+    this.#catalog = undefined;
+    await this.#running;
+    if (this.#stopped || pulled.meta.applied.index <= this.#meta.applied.index) {
+      await pulled.cancel();
+      this.#catalog = former;
+      this.#run();
+      return;
+    }
+    const catalog = await pulled.complete();
+    const meta = readMeta(catalog);
+    invariant(
+      meta.applied.index === pulled.meta.applied.index,
+      () => `snapshot at ${meta.applied.index}, ${pulled.meta.applied.index} was pulled`,
+    );
+    this.#meta = meta;
+    this.#queue = this.#queue.filter(({ index }) => index > meta.applied.index);
+    this.#syncedIndex = meta.applied.index;
+    this.#trimCandidates = [];
+    this.#catalog = catalog;
+    // At once: until the core knows of it, it would hand out entries that the snapshot covers.
+    this.#options.onReplaced(meta);
+    this.#run();
+  }
+
+  /** Resolves when the apply under way has ended; nothing is applied afterwards. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  #run(): void {
+    if (this.#running !== undefined || this.#stopped || this.#catalog === undefined) return;
+    this.#running = this.#applyAll().then(
+      () => {
+        this.#running = undefined;
+        // What was queued after the last look, and before this, found an apply under way and waits.
+        if (this.#queue.length > 0) this.#run();
+      },
+      (error: unknown) => {
+        this.#running = undefined;
+        this.#stopped = true;
+        this.#options.onFatal(error);
+      },
+    );
+  }
+
+  async #applyAll(): Promise<void> {
+    for (;;) {
+      const catalog = this.#catalog;
+      if (catalog === undefined || this.#stopped || this.#queue.length === 0) return;
+      const entries = this.#nextEntries();
+      const applied = applyEntries(catalog, this.#meta, entries);
+      const sync = applied.meta.applied.index - this.#syncedIndex >= this.#options.syncEveryEntries;
+      await catalog.write(applied.writes, { sync });
+      this.#meta = applied.meta;
+      this.#options.checkpoints.record(this.#meta);
+      this.#options.onApplied({
+        applied: this.#meta.applied.index,
+        results: applied.results,
+        ownerRows: applied.ownerRows,
+      });
+      this.#noteTrimmable(sync);
+    }
+  }
+
+  /** Never across a checkpoint, so that every node has a digest at exactly the same indexes. */
+  #nextEntries(): readonly Entry[] {
+    const next = this.#meta.applied.index + 1;
+    const [first] = this.#queue;
+    invariant(first?.index === next, () => `apply of ${first?.index} where ${next} is due`);
+    const count = this.#options.checkpoints.nextAfter(this.#meta.applied.index) - this.#meta.applied.index;
+    return this.#queue.splice(0, count);
+  }
+
+  #noteTrimmable(synced: boolean): void {
+    const { applied } = this.#meta;
+    this.#trimCandidates.push(applied);
+    if (!synced) return;
+    this.#syncedIndex = applied.index;
+    if (!this.#options.mayTrim()) return;
+    const limit = applied.index - this.#options.keepEntries;
+    const kept = this.#trimCandidates.findIndex(({ index }) => index > limit);
+    const [through] = this.#trimCandidates.splice(0, kept < 0 ? this.#trimCandidates.length : kept).slice(-1);
+    if (through !== undefined) this.#options.onDurable(through);
+  }
+}

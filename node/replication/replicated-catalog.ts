@@ -1,0 +1,370 @@
+/**
+ * The replicated catalog of one node: consensus, log, catalog, proposals and reads, put together.
+ *
+ *   propose ─► Proposer ─► (leader's) ConsensusDriver ─► log on a majority ─► Applier ─► outcome ─► Proposer
+ *   barrier ─► ReadBarrier ─► ConsensusDriver ─► leader confirmed by a majority ─► Applier has caught up
+ *   digests of the peers ─► Checkpoints;  too far behind ─► pullSnapshot ─► Applier.replaceCatalog
+ */
+import { pause } from "../base/aborting.ts";
+import { DepositoError, hasCode } from "../base/errors.ts";
+import type { LogIndex, NodeId } from "../base/ids.ts";
+import { type CatalogMeta, recentOutcome } from "../catalog/apply.ts";
+import { decodeProposal } from "../catalog/codec.ts";
+import { readMembers } from "../catalog/tables.ts";
+import type {
+  CatalogReader,
+  CatalogTotals,
+  Command,
+  Founding,
+  HolderRow,
+  MemberRecord,
+  Outcome,
+} from "../catalog/types.ts";
+import { Raft } from "../raft/raft.ts";
+import type { Effects, Leadership, RaftStatus } from "../raft/types.ts";
+import type { PeerFrame } from "../transport/types.ts";
+import { type AppliedBatch, Applier } from "./applier.ts";
+import { type Checkpoint, Checkpoints } from "./checkpoints.ts";
+import { ConsensusDriver } from "./driver.ts";
+import { createReplicationMetrics, type ReplicationMetrics } from "./metrics.ts";
+import { Proposer } from "./proposer.ts";
+import { ReadBarrier } from "./read-barrier.ts";
+import type { ReplicatedCatalogOptions } from "./replication-options.ts";
+import { pullSnapshot } from "./snapshot-install.ts";
+import { SnapshotServer } from "./snapshot-source.ts";
+import { readStartState } from "./start-state.ts";
+import type { Replication } from "./types.ts";
+import { watchCatalog } from "./watched-catalog.ts";
+
+const maxPositionsPerBoot = 2 ** 30;
+const maxPendingBytes = 32 << 20;
+const maxWaitingReads = 65_536;
+const retryMs = 1000;
+
+/** Opens the replicated catalog on this node's stores; nothing moves before `start`. */
+export async function openReplicatedCatalog(options: ReplicatedCatalogOptions): Promise<ReplicatedCatalog> {
+  const state = await readStartState(options.stores.catalog, options.stores.log);
+  const core = new Raft({
+    id: options.self,
+    ...state,
+    ...options.settings,
+    maxAppendBytes: 1 << 20,
+    maxInflightAppends: 64,
+    maxUncommittedBytes: 64 << 20,
+    maxCachedBytes: 16 << 20,
+    random: options.random,
+  });
+  return new ReplicatedCatalog(options, core);
+}
+
+export class ReplicatedCatalog implements Replication {
+  readonly #options: ReplicatedCatalogOptions;
+  readonly #driver: ConsensusDriver;
+  readonly #applier: Applier;
+  readonly #proposer: Proposer;
+  readonly #reads: ReadBarrier;
+  readonly #ownRowListeners = new Set<(rows: readonly HolderRow[]) => void>();
+  readonly #stopping = new AbortController();
+  readonly #metrics: ReplicationMetrics;
+  readonly checkpoints: Checkpoints;
+  /** For the peers that pull this node's catalog. */
+  readonly snapshots: SnapshotServer;
+  /** As last read; there are members even while there is no catalog. */
+  #members: readonly MemberRecord[];
+  /** Where each peer's catalog was last found to differ. */
+  readonly #differing = new Map<NodeId, LogIndex>();
+  #leadership: Leadership;
+  #ready = false;
+  #installing: Promise<void> | undefined;
+  #refilling: boolean;
+  #handedOver: (() => void) | undefined;
+
+  constructor(options: ReplicatedCatalogOptions, core: Raft) {
+    this.#options = options;
+    const { clock, batching, onFatal, tuning } = options;
+    const applied = () => this.applied;
+    const catalog = watchCatalog(options.stores.catalog, onFatal);
+    this.#members = readMembers(catalog);
+    this.checkpoints = new Checkpoints(tuning.checkpointEntries);
+    this.snapshots = new SnapshotServer({ store: () => this.#applier.catalog, clock });
+    this.#metrics = createReplicationMetrics(options.metrics, {
+      raft: () => this.raft(),
+      pendingProposals: () => this.#proposer.pending,
+      waitingReads: () => this.#reads.waiting,
+    });
+    this.#leadership = core.status();
+    this.#refilling = core.status().lostPromises;
+    this.#driver = new ConsensusDriver({
+      core,
+      log: options.stores.log,
+      clock,
+      batching,
+      onFatal,
+      onSynced: (durationMs, entries) => this.#metrics.logSynced(durationMs, entries),
+      send: ({ to, message }) => options.send(to, { type: "raft", message }),
+      events: {
+        committed: (entries) => this.#applier.enqueue(entries),
+        readsConfirmed: (reads) => this.#reads.confirmed(reads),
+        readsRefused: (positions) => this.#reads.refused(positions),
+        leadership: (change) => this.#leadershipChanged(change),
+        snapshotNeeded: (need) => this.#installSnapshot(need),
+      },
+    });
+    this.#applier = new Applier({
+      catalog,
+      checkpoints: this.checkpoints,
+      syncEveryEntries: tuning.syncEveryEntries,
+      keepEntries: tuning.keepEntries,
+      onApplied: (batch) => this.#applied(batch),
+      onReplaced: (meta) => this.#replaced(meta),
+      onDurable: (through) => void this.#driver.trim(through),
+      mayTrim: () => !this.snapshots.isServing,
+      onFatal,
+    });
+    this.#proposer = new Proposer({
+      clock,
+      batching,
+      applied,
+      timeoutMs: tuning.quorumTimeoutMs,
+      maxPendingBytes,
+      submit: (proposals) => this.#submit(proposals),
+    });
+    this.#reads = new ReadBarrier({
+      clock,
+      applied,
+      timeoutMs: tuning.quorumTimeoutMs,
+      maxWaiting: maxWaitingReads,
+      firstPosition: options.boots * maxPositionsPerBoot,
+      ask: (position) => this.#driver.step({ type: "read", position }),
+    });
+  }
+
+  start(): void {
+    this.#driver.start();
+    void this.#becomeReady();
+  }
+
+  propose(command: Command): Promise<Outcome> {
+    return this.#proposer.propose(command);
+  }
+
+  barrier(): Promise<void> {
+    return this.#reads.barrier();
+  }
+
+  get catalog(): CatalogReader {
+    return this.#applier.catalog;
+  }
+
+  get applied(): LogIndex {
+    return this.#applier.meta.applied.index;
+  }
+
+  get clusterName(): string {
+    return this.#applier.meta.clusterName;
+  }
+
+  /** The roster as it is now, for a seed that has not founded yet. */
+  founding(): Founding {
+    const { clusterId, clusterName } = this.#applier.meta;
+    return { clusterId, clusterName, members: this.members() };
+  }
+
+  totals(): CatalogTotals {
+    return this.#applier.meta.totals;
+  }
+
+  members(): readonly MemberRecord[] {
+    if (!this.#applier.isReplacing) this.#members = readMembers(this.catalog);
+    return this.#members;
+  }
+
+  /** Whether this node is getting a new catalog from a peer. */
+  get isInstalling(): boolean {
+    return this.#installing !== undefined;
+  }
+
+  raft(): RaftStatus {
+    return this.#driver.core.status();
+  }
+
+  readiness(): { readonly ready: boolean; readonly reasons: readonly string[] } {
+    const reasons: string[] = [];
+    if (this.isInstalling) reasons.push("the catalog is being installed from a peer");
+    if (!this.#ready) {
+      const { leader } = this.#leadership;
+      if (leader === undefined) reasons.push("no leader is known");
+      else if (this.#options.isAcquainted()) reasons.push(`catching up with ${leader}`);
+      else reasons.push("too few other nodes are connected");
+    }
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  onOwnHolderRows(listener: (rows: readonly HolderRow[]) => void): () => void {
+    this.#ownRowListeners.add(listener);
+    return () => this.#ownRowListeners.delete(listener);
+  }
+
+  /** Takes in what a peer sent for consensus. */
+  receive(from: NodeId, frame: Exclude<PeerFrame, { type: "status" }>): void {
+    switch (frame.type) {
+      case "raft":
+        this.#driver.step({ type: "message", from, message: frame.message });
+        return;
+      case "proposals":
+        // Where this node does not lead any more, the door sends them again, to whoever does.
+        if (this.#areProposals(from, frame.proposals))
+          this.#driver.step({ type: "propose", commands: frame.proposals });
+        return;
+    }
+  }
+
+  /** Checked before they are appended: an entry that does not decode could never be applied, by any node. */
+  #areProposals(from: NodeId, proposals: readonly Uint8Array[]): boolean {
+    try {
+      for (const proposal of proposals) decodeProposal(proposal);
+      return true;
+    } catch (error) {
+      if (!hasCode(error, "invalid-request")) throw error;
+      this.#options.logger.error({ from, error: error.message }, "proposals that cannot be decoded: dropped");
+      return false;
+    }
+  }
+
+  /** Holds this node's catalog against a peer's, at the same index. */
+  compareCheckpoint(peer: NodeId, checkpoint: Checkpoint | undefined): void {
+    if (checkpoint === undefined) return;
+    const verdict = this.checkpoints.compare(peer, checkpoint, this.members().length - 1);
+    if (verdict === "agree" || verdict === "unknown") return;
+    // Every status carries it again while nothing new is applied.
+    if (this.#differing.get(peer) !== checkpoint.index)
+      this.#options.logger.error({ peer, index: checkpoint.index }, "the catalogs differ");
+    this.#differing.set(peer, checkpoint.index);
+    if (verdict === "outvoted")
+      this.#options.onFatal(new DepositoError("catalog-damaged", "a majority of the peers has another catalog"));
+  }
+
+  peerConnected(peer: NodeId): void {
+    if (peer === this.#leadership.leader) this.#proposer.resubmit();
+  }
+
+  peerRefused(peer: NodeId): void {
+    this.#driver.step({ type: "peer-refused", peer });
+  }
+
+  /** Hands leadership to the voter that is furthest; resolves when this node leads no more, or after `withinMs`. */
+  async handOver(withinMs: number): Promise<void> {
+    const { voters, outgoing } = this.raft().configuration;
+    const isAlone = [...voters, ...outgoing].every((voter) => voter === this.#options.self);
+    if (this.#leadership.role !== "leader" || isAlone) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.after(withinMs, resolve);
+    this.#handedOver = resolve;
+    this.#driver.step({ type: "transfer-leadership", to: undefined });
+    await promise;
+    cancel();
+  }
+
+  /** Gives up whoever waits for a majority here; resolves when nothing is written any more. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new DepositoError("no-quorum", "this node is stopping"));
+    this.#proposer.stop();
+    this.#reads.stop();
+    await this.#installing;
+    await this.snapshots.close();
+    await this.#driver.stop();
+    await this.#applier.stop();
+  }
+
+  #submit(proposals: readonly Uint8Array[]): void {
+    const { leader } = this.#leadership;
+    if (leader === undefined) return; // they wait for one
+    if (leader === this.#options.self) this.#driver.step({ type: "propose", commands: proposals });
+    else this.#options.send(leader, { type: "proposals", proposals });
+  }
+
+  #leadershipChanged(change: Leadership): void {
+    const leaderChanged = change.leader !== this.#leadership.leader || change.term !== this.#leadership.term;
+    this.#leadership = change;
+    this.#options.logger.info(change, "leadership");
+    // Not before the new one leads: it may still need this node's vote.
+    if (change.role !== "leader" && change.leader !== undefined) this.#handedOver?.();
+    if (change.leader === undefined || !leaderChanged) return;
+    this.#proposer.resubmit();
+    this.#reads.retry();
+  }
+
+  #applied({ applied, results, ownerRows }: AppliedBatch): void {
+    this.#driver.step({ type: "applied", index: applied });
+    for (const { id, outcome } of results) this.#proposer.applied(id, outcome);
+    this.#reads.appliedMoved();
+    const own = ownerRows.filter(({ node }) => node === this.#options.self);
+    if (own.length > 0) for (const listener of this.#ownRowListeners) listener(own);
+    this.#noteRefilled();
+  }
+
+  #noteRefilled(): void {
+    if (!this.#refilling || this.#driver.core.status().lostPromises) return;
+    this.#refilling = false;
+    this.#options.logger.info("the log is refilled; this node votes again");
+    void this.#driver.promisesRefilled();
+  }
+
+  #installSnapshot(need: NonNullable<Effects["snapshotNeeded"]>): void {
+    if (this.#installing !== undefined || this.#stopping.signal.aborted) return;
+    this.#options.logger.info(
+      { from: need.from, index: need.position.index },
+      "too far behind the log: pulling a snapshot",
+    );
+    this.#installing = this.#pullAndReplace(need).then(
+      () => {
+        this.#installing = undefined;
+      },
+      (error: unknown) => {
+        this.#installing = undefined;
+        if (!this.#stopping.signal.aborted) this.#options.onFatal(error);
+      },
+    );
+  }
+
+  async #pullAndReplace(need: NonNullable<Effects["snapshotNeeded"]>): Promise<void> {
+    const { stores, peers, clock, logger, self, onFatal } = this.#options;
+    const pulled = await pullSnapshot({
+      peers,
+      clock,
+      logger,
+      sources: () => [need.from, ...this.members().flatMap(({ id }) => (id === self || id === need.from ? [] : [id]))],
+      begin: () => stores.installCatalog(),
+      atLeast: need.position.index,
+      signal: this.#stopping.signal,
+    });
+    await this.#applier.replaceCatalog({
+      ...pulled,
+      complete: async () => watchCatalog(await pulled.complete(), onFatal),
+    });
+  }
+
+  /** Nobody saw the entries that the snapshot stands for: whoever waits for one of them is told what is known. */
+  #replaced({ applied, configuration }: CatalogMeta): void {
+    this.#metrics.snapshotInstalled();
+    this.checkpoints.clear();
+    this.#driver.step({ type: "snapshot-installed", position: applied, configuration });
+    this.#driver.step({ type: "applied", index: applied.index });
+    this.#proposer.entriesSkipped((id) => recentOutcome(this.#applier.catalog, id));
+    this.#reads.appliedMoved();
+    for (const listener of this.#ownRowListeners) listener([]);
+    this.#noteRefilled();
+  }
+
+  async #becomeReady(): Promise<void> {
+    while (!this.#stopping.signal.aborted && !this.#ready) {
+      try {
+        await this.barrier();
+        this.#ready = this.#options.isAcquainted();
+      } catch (error) {
+        if (!(error instanceof DepositoError)) throw error;
+      }
+      if (!this.#ready) await pause(this.#options.clock, retryMs, this.#stopping.signal);
+    }
+  }
+}

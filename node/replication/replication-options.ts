@@ -1,0 +1,48 @@
+import type { Clock, Random } from "../base/clock.ts";
+import type { NodeId } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Metrics } from "../base/metrics.ts";
+import type { RaftSettings } from "../base/settings.ts";
+import type { CatalogStore, OpenedStores } from "../storage/types.ts";
+import type { PeerClient, PeerFrame } from "../transport/types.ts";
+import { checkpointEntries } from "./checkpoints.ts";
+
+/** What a replicated catalog is made from. */
+export interface ReplicatedCatalogOptions {
+  readonly self: NodeId;
+  /** How often this node was started: makes read positions unique. */
+  readonly boots: number;
+  readonly stores: Pick<OpenedStores, "log" | "installCatalog"> & { readonly catalog: CatalogStore };
+  readonly send: (to: NodeId, frame: PeerFrame) => void;
+  readonly peers: Pick<PeerClient, "snapshotChunk">;
+  /** Whether most members, this node included, are heard and can be sent to: then their doors know this node too. */
+  readonly isAcquainted: () => boolean;
+  readonly settings: RaftSettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics | undefined;
+  readonly batching: boolean;
+  readonly tuning: ReplicationTuning;
+  /** A bug or a storage failure: the process must end. `catalog-damaged` asks for a new catalog from the peers. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** How often replication does what need not be done with every entry, and how patient it is. */
+export interface ReplicationTuning {
+  /** The catalog is synced, and the log trimmed, after this many entries. */
+  readonly syncEveryEntries: number;
+  /** Entries kept in the log behind the durable catalog, for followers that are a little behind. */
+  readonly keepEntries: number;
+  /** Catalog digests are compared at every multiple of this; the same on all nodes. */
+  readonly checkpointEntries: number;
+  /** A client's request waits no longer than this for a majority. */
+  readonly quorumTimeoutMs: number;
+}
+
+export const defaultTuning: ReplicationTuning = {
+  syncEveryEntries: 8192,
+  keepEntries: 8192,
+  checkpointEntries,
+  quorumTimeoutMs: 5000,
+};

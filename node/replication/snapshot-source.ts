@@ -1,0 +1,129 @@
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../base/clock.ts";
+import { DepositoError } from "../base/errors.ts";
+import { everyRow } from "../catalog/keys.ts";
+import type { CatalogSnapshot, CatalogStore } from "../storage/types.ts";
+import type { SnapshotChunk, SnapshotCursor, SnapshotSource } from "../transport/types.ts";
+
+export interface SnapshotServerOptions {
+  /** Asked for each new session: the catalog may have been installed anew. */
+  readonly store: () => CatalogStore;
+  readonly clock: Clock;
+}
+
+/** One transfer: a frozen view, and who still needs it. */
+interface Session {
+  readonly id: string;
+  readonly view: CatalogSnapshot;
+  busy: boolean;
+  usedMs: number;
+  cancelIdle: () => void;
+}
+
+/**
+ * Serves snapshots of this node's catalog in key order, in chunks of about 1 MiB. A frozen view keeps old LevelDB tables
+ * on disk, so there are at most two, and one that nobody asks for is closed.
+ */
+export class SnapshotServer implements SnapshotSource {
+  readonly #options: SnapshotServerOptions;
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(options: SnapshotServerOptions) {
+    this.#options = options;
+  }
+
+  /** Whether somebody is pulling a snapshot, or did so a moment ago. */
+  get isServing(): boolean {
+    return this.#sessions.size > 0;
+  }
+
+  async chunk(at: SnapshotCursor | undefined): Promise<SnapshotChunk> {
+    const known = at === undefined ? undefined : this.#sessions.get(at.session);
+    if (known?.busy === true) throw new DepositoError("node-busy", "a chunk of this session is being read already");
+    const session = known ?? this.#begin();
+    session.cancelIdle();
+    session.busy = true;
+    try {
+      const from = known === undefined || at === undefined ? everyRow.from : after(at.after);
+      return await readChunk(session, from);
+    } catch (error) {
+      await this.#end(session);
+      throw error;
+    } finally {
+      session.busy = false;
+      session.usedMs = this.#options.clock.monotonicMs();
+      if (this.#sessions.get(session.id) === session) this.#endWhenIdle(session);
+    }
+  }
+
+  /** Closes every view; transfers under way fail. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => this.#end(session)));
+  }
+
+  #begin(): Session {
+    if (this.#sessions.size >= maxSessions) this.#endUnwatched(this.#leastUseful());
+    const id = randomBytes(16).toString("hex");
+    const usedMs = this.#options.clock.monotonicMs();
+    const view = this.#options.store().snapshot();
+    const session: Session = { id, view, busy: false, usedMs, cancelIdle: () => {} };
+    this.#sessions.set(id, session);
+    return session;
+  }
+
+  /** The session to give up for a new one. @throws {DepositoError} `node-busy` while both are in use. */
+  #leastUseful(): Session {
+    const nowMs = this.#options.clock.monotonicMs();
+    const quiet = [...this.#sessions.values()]
+      .filter((session) => !session.busy && nowMs - session.usedMs >= quietMs)
+      .sort((one, other) => one.usedMs - other.usedMs)[0];
+    if (quiet === undefined) throw new DepositoError("node-busy", `${maxSessions} snapshots are being served already`);
+    return quiet;
+  }
+
+  #endWhenIdle(session: Session): void {
+    session.cancelIdle = this.#options.clock.after(idleMs, () => this.#endUnwatched(session));
+  }
+
+  /** A view that does not close is left to the store's own close. */
+  #endUnwatched(session: Session): void {
+    this.#end(session).catch(() => undefined);
+  }
+
+  async #end(session: Session): Promise<void> {
+    session.cancelIdle();
+    if (!this.#sessions.delete(session.id)) return;
+    await session.view.close();
+  }
+}
+
+async function readChunk(session: Session, start: Uint8Array): Promise<SnapshotChunk> {
+  const rows: { readonly key: Uint8Array; readonly value: Uint8Array }[] = [];
+  let sizeBytes = 0;
+  let from = start;
+  while (sizeBytes < chunkBytes) {
+    const page = await session.view.range({ from, before: everyRow.before, limit: pageRows });
+    for (const row of page) {
+      rows.push(row);
+      sizeBytes += row.key.length + row.value.length;
+    }
+    const last = page.at(-1);
+    if (last === undefined || page.length < pageRows) return { session: session.id, rows, last: true };
+    from = after(last.key);
+  }
+  return { session: session.id, rows, last: false };
+}
+
+/** The first key that comes after `key`. */
+function after(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}
+
+const maxSessions = 2;
+const idleMs = 60_000;
+/** A session unused for this long may be given up for another one. */
+const quietMs = 5_000;
+const chunkBytes = 1024 * 1024;
+const pageRows = 256;

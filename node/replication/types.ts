@@ -1,0 +1,40 @@
+import type { LogIndex, NodeId } from "../base/ids.ts";
+import type { CatalogReader, CatalogTotals, Command, HolderRow, MemberRecord, Outcome } from "../catalog/types.ts";
+import type { RaftStatus } from "../raft/types.ts";
+import type { NodeStatus } from "../transport/types.ts";
+
+/** The replicated catalog, as the depot uses it. */
+export interface Replication {
+  /**
+   * Orders a command and answers its outcome once it is applied here. Retries by itself, exactly once, across leaders.
+   * @throws {DepositoError} `no-quorum` when no majority answered in time: the command may still happen, or never;
+   *   `too-many-requests` when too many wait already: it never happens.
+   */
+  propose(command: Command): Promise<Outcome>;
+  /**
+   * After it resolves, `catalog` shows every write acknowledged before it was called (ReadIndex, Raft §6.4).
+   * @throws {DepositoError} `no-quorum`, `too-many-requests`
+   */
+  barrier(): Promise<void>;
+  /** The applied catalog of this node. @throws {DepositoError} `no-quorum` while it is being installed anew. */
+  readonly catalog: CatalogReader;
+  readonly applied: LogIndex;
+  totals(): CatalogTotals;
+  members(): readonly MemberRecord[];
+  raft(): RaftStatus;
+  /** Whether this node has applied what the leader had committed when it joined; the reasons when not. */
+  readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
+  /**
+   * Calls `listener` after each apply with the rows of this node that changed to missing or doomed; with none after the
+   * catalog was installed anew, when any of them may have changed. The result stops it.
+   */
+  onOwnHolderRows(listener: (rows: readonly HolderRow[]) => void): () => void;
+}
+
+/** What every node last told of itself. */
+export interface Gossip {
+  /** Undefined: never heard of since this process started. */
+  of(
+    node: NodeId,
+  ): { readonly status: NodeStatus; readonly lastSeenWallMs: number; readonly alive: boolean } | undefined;
+}

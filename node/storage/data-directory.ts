@@ -1,0 +1,194 @@
+import { dirname } from "node:path";
+import { DepositoError } from "../base/errors.ts";
+import type { Incarnation, NodeId } from "../base/ids.ts";
+import { logIndex, term } from "../base/ids.ts";
+import { invariant } from "../base/invariant.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Founding, Write } from "../catalog/types.ts";
+import type { LogPosition } from "../raft/types.ts";
+import { type AppliedOf, writeCatalog } from "./catalog-files.ts";
+import { namesIn, syncDirectory } from "./directories.ts";
+import { freshBase } from "./entry-codec.ts";
+import { FailStop } from "./fail-stop.ts";
+import { createHardState, type HardStateFile, loadHardState } from "./hard-state-file.ts";
+import { noHooks, type StorageHooks } from "./hooks.ts";
+import { layoutOf, meaningOf } from "./layout.ts";
+import { type DirectoryLock, lockDirectory } from "./lock.ts";
+import { createLog } from "./log-files.ts";
+import { OpenedStoresOnDisk, removeStrayGenerations } from "./opened-stores.ts";
+import { defaultTuning, type Place, type StorageTuning } from "./place.ts";
+import type { DataDirectory, NodeIdentity, OpenedStores } from "./types.ts";
+
+export interface DataDirectoryOptions {
+  readonly path: string;
+  readonly nodeId: NodeId;
+  readonly logger: Logger;
+  readonly appliedOf: AppliedOf;
+  /** For tests: where the disk shall fail. */
+  readonly hooks?: StorageHooks | undefined;
+  readonly tuning?: Partial<StorageTuning> | undefined;
+}
+
+/**
+ * Locks the data directory and reads whose it is. In a blank one nothing but the lock is made; in a claimed one the boot
+ * is counted, durably.
+ * @throws {DepositoError} `data-directory-in-use`; `data-directory-foreign` when it belongs to another node, holds other
+ *   files, or its hard-state file is damaged beyond use; `storage-failed`.
+ */
+export async function openDataDirectory(options: DataDirectoryOptions): Promise<DataDirectory> {
+  const layout = layoutOf(options.path);
+  const place: Place = {
+    layout,
+    failStop: new FailStop(),
+    hooks: options.hooks ?? noHooks,
+    logger: options.logger,
+    tuning: { ...defaultTuning, ...options.tuning },
+    openLevels: new Set(),
+  };
+  // Before the lock, so that a mistyped path does not get one.
+  await refuseForeign(options.path);
+  const lock = await lockDirectory(layout);
+  try {
+    await refuseForeign(options.path);
+    const hardState = await bootHardState(place, options.nodeId);
+    return new DataDirectoryOnDisk(place, options, lock, hardState);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function refuseForeign(path: string): Promise<void> {
+  const names = await namesIn(path).catch((error: unknown) => {
+    throw new DepositoError("data-directory-foreign", `cannot read ${path}: ${String(error)}`, { cause: error });
+  });
+  if (names.includes("hard-state")) return;
+  const foreign = names.filter((name) => meaningOf(name).type !== "ignored");
+  if (foreign.length === 0) return;
+  throw new DepositoError(
+    "data-directory-foreign",
+    `${path} holds ${foreign.slice(0, 3).join(", ")} but no hard-state file, so it is not a node's data directory, or ` +
+      "lost the proof of being one. Give the node an empty directory; if it was a member, remove it and add it again.",
+  );
+}
+
+async function bootHardState(place: Place, nodeId: NodeId): Promise<HardStateFile | undefined> {
+  const loaded = await loadHardState(place.layout, place);
+  if (loaded === undefined) return undefined;
+  const { file, slotDamaged } = loaded;
+  try {
+    const { state } = file;
+    if (state.nodeId !== nodeId) {
+      throw new DepositoError(
+        "data-directory-foreign",
+        `${place.layout.root} belongs to node ${state.nodeId}, not to ${nodeId}`,
+      );
+    }
+    if (slotDamaged) place.logger.error({ boots: state.boots }, "one slot of the hard-state file is damaged");
+    await file.update({ boots: state.boots + 1, lost: slotDamaged ? "claim" : state.lost });
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+class DataDirectoryOnDisk implements DataDirectory {
+  readonly path: string;
+  readonly #place: Place;
+  readonly #nodeId: NodeId;
+  readonly #appliedOf: AppliedOf;
+  readonly #lock: DirectoryLock;
+  #hardState: HardStateFile | undefined;
+  #stores: OpenedStoresOnDisk | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(place: Place, options: DataDirectoryOptions, lock: DirectoryLock, hardState: HardStateFile | undefined) {
+    this.path = options.path;
+    this.#place = place;
+    this.#nodeId = options.nodeId;
+    this.#appliedOf = options.appliedOf;
+    this.#lock = lock;
+    this.#hardState = hardState;
+  }
+
+  get identity(): NodeIdentity | undefined {
+    if (this.#hardState === undefined) return undefined;
+    const { nodeId, incarnation, clusterId } = this.#hardState.state;
+    return { nodeId, incarnation, clusterId };
+  }
+
+  get boots(): number {
+    return this.#hardState?.state.boots ?? 0;
+  }
+
+  async claim(incarnation: Incarnation): Promise<NodeIdentity> {
+    invariant(this.#hardState === undefined, () => `${this.path} is claimed already`);
+    this.#hardState = await createHardState(
+      this.#place.layout,
+      {
+        nodeId: this.#nodeId,
+        incarnation,
+        clusterId: undefined,
+        boots: 1,
+        term: term(0),
+        votedFor: undefined,
+        promised: claimOf({ index: logIndex(0), term: term(0) }),
+        lost: "nothing",
+        logGeneration: 0,
+        catalogGeneration: 0,
+        catalogCondemned: false,
+      },
+      this.#place,
+    );
+    // The directory itself may be new.
+    await this.#place.failStop.guard("syncing the parent directory", () => syncDirectory(dirname(this.path)));
+    return { nodeId: this.#nodeId, incarnation, clusterId: undefined };
+  }
+
+  async found(founding: Founding, catalog: readonly Write[], base: LogPosition): Promise<void> {
+    const hardState = this.#hardState;
+    invariant(hardState?.state.clusterId === undefined, () => `${this.path} is founded already`);
+    invariant(hardState !== undefined, () => `${this.path} is not claimed`);
+    await removeStrayGenerations(this.#place, hardState);
+    await writeCatalog(this.#place, 1, catalog);
+    const log = await createLog(this.#place, 1, freshBase(base));
+    await log.close();
+    await hardState.update({
+      clusterId: founding.clusterId,
+      logGeneration: 1,
+      catalogGeneration: 1,
+      promised: claimOf(base),
+      term: term(Math.max(base.term, hardState.state.term)),
+    });
+  }
+
+  async open(): Promise<OpenedStores> {
+    const hardState = this.#hardState;
+    invariant(hardState?.state.clusterId !== undefined, () => `${this.path} is not founded`);
+    invariant(this.#stores === undefined, () => `${this.path} is open already`);
+    this.#stores = await OpenedStoresOnDisk.open(this.#place, hardState, this.#appliedOf);
+    return this.#stores;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#stores?.close();
+      // Whatever a failed switch left open.
+      for (const level of this.#place.openLevels) await level.close();
+      await this.#hardState?.close();
+    } finally {
+      await this.#lock.release();
+    }
+  }
+}
+
+function claimOf(base: LogPosition) {
+  const { index, chain } = freshBase(base);
+  return { index, chain };
+}

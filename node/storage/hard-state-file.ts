@@ -1,0 +1,162 @@
+import { type FileHandle, open, rename } from "node:fs/promises";
+import { DepositoError } from "../base/errors.ts";
+import { invariant } from "../base/invariant.ts";
+import { syncDirectory } from "./directories.ts";
+import type { FailStop } from "./fail-stop.ts";
+import { decodeSlot, encodeSlot, type StoredState, slotBytes } from "./hard-state-slot.ts";
+import type { StorageHooks } from "./hooks.ts";
+import type { Layout } from "./layout.ts";
+
+/**
+ * The hard-state file: two slots in different pages, written in turn, each write synced before the next.
+ *
+ *      0  slot of even sequence numbers, 512 bytes        a write that did not finish
+ *   4096  slot of odd sequence numbers, 512 bytes         leaves the other slot whole
+ *   8192  end; never grows or shrinks, so that a sync is one disk write
+ *
+ * Term, vote, identity and generations are written to both slots before they are relied on: the loss of one slot can
+ * then never bring back a vote or a removed generation, only an older claim.
+ */
+const fileBytes = 8192;
+const pageBytes = 4096;
+
+/** What reading the file found. */
+export interface LoadedHardState {
+  readonly file: HardStateFile;
+  /** One slot was neither whole nor an unfinished write: what it said is unknown. */
+  readonly slotDamaged: boolean;
+}
+
+interface Disk {
+  readonly failStop: FailStop;
+  readonly hooks: StorageHooks;
+}
+
+/** Creates the file with `state` in both slots; it appears under its name whole and synced, or not at all. */
+export async function createHardState(layout: Layout, state: StoredState, disk: Disk): Promise<HardStateFile> {
+  return disk.failStop.guard("creating the hard-state file", async () => {
+    const handle = await open(layout.newHardState, "w");
+    try {
+      const bytes = Buffer.alloc(fileBytes);
+      encodeSlot(0, state).copy(bytes, 0);
+      encodeSlot(1, state).copy(bytes, pageBytes);
+      await handle.writeFile(bytes);
+      await disk.hooks("hard-state-sync");
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(layout.newHardState, layout.hardState);
+    await syncDirectory(layout.root);
+    return new HardStateFile(await open(layout.hardState, "r+"), { sequence: 1, state }, disk);
+  });
+}
+
+/**
+ * Reads the file; undefined when there is none.
+ * @throws {DepositoError} `data-directory-foreign` when neither slot is whole.
+ */
+export async function loadHardState(layout: Layout, disk: Disk): Promise<LoadedHardState | undefined> {
+  const handle = await openExisting(layout.hardState);
+  if (handle === undefined) return undefined;
+  try {
+    const even = await readSlot(handle, 0);
+    const odd = await readSlot(handle, 1);
+    const newest = even === undefined || (odd !== undefined && odd.sequence > even.sequence) ? odd : even;
+    if (newest === undefined) {
+      throw new DepositoError(
+        "data-directory-foreign",
+        `${layout.hardState} is damaged: what this node voted for and promised is lost. Remove the node from the ` +
+          "cluster, move its data directory away, and add it again.",
+      );
+    }
+    return {
+      file: new HardStateFile(handle, newest, disk),
+      slotDamaged: even === undefined || odd === undefined,
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function openExisting(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, "r+");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function readSlot(handle: FileHandle, parity: 0 | 1) {
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(slotBytes), 0, slotBytes, parity * pageBytes);
+  const slot = decodeSlot(buffer.subarray(0, bytesRead));
+  // A whole slot in the other's place was misdirected by the disk.
+  return slot !== undefined && slot.sequence % 2 === parity ? slot : undefined;
+}
+
+/** The open file. Updates may be asked for by several owners at once; they take effect one after the other. */
+export class HardStateFile {
+  readonly #handle: FileHandle;
+  readonly #failStop: FailStop;
+  readonly #hooks: StorageHooks;
+  #sequence: number;
+  #state: StoredState;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(handle: FileHandle, at: { readonly sequence: number; readonly state: StoredState }, disk: Disk) {
+    this.#handle = handle;
+    this.#failStop = disk.failStop;
+    this.#hooks = disk.hooks;
+    this.#sequence = at.sequence;
+    this.#state = at.state;
+  }
+
+  /** What is on disk, as of the last update that finished. */
+  get state(): StoredState {
+    return this.#state;
+  }
+
+  /**
+   * Makes the changed fields durable, all at once. A change of the claim alone is one write, any other two.
+   * @throws {DepositoError} `storage-failed`
+   */
+  update(change: Partial<StoredState>): Promise<void> {
+    const done = this.#turn.then(() => this.#apply(change));
+    // The next update runs whatever became of this one; the failure is this caller's, and the fail-stop's memory.
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async close(): Promise<void> {
+    await this.#turn;
+    await this.#handle.close();
+  }
+
+  async #apply(change: Partial<StoredState>): Promise<void> {
+    const next = { ...this.#state, ...change };
+    invariant(
+      next.term > this.#state.term ||
+        (next.term === this.#state.term &&
+          (this.#state.votedFor === undefined || this.#state.votedFor === next.votedFor)),
+      () => `from vote ${this.#state.votedFor} in ${this.#state.term} to ${next.votedFor} in ${next.term}`,
+    );
+    await this.#write(next);
+    if (Object.keys(change).some((field) => field !== "promised")) await this.#write(next);
+    this.#state = next;
+  }
+
+  async #write(state: StoredState): Promise<void> {
+    const sequence = this.#sequence + 1;
+    const slot = encodeSlot(sequence, state);
+    await this.#failStop.guard("writing the hard-state file", async () => {
+      await this.#hooks("hard-state-write");
+      const { bytesWritten } = await this.#handle.write(slot, 0, slotBytes, (sequence % 2) * pageBytes);
+      if (bytesWritten !== slotBytes) throw new Error(`wrote ${bytesWritten} of ${slotBytes} bytes`);
+      await this.#hooks("hard-state-sync");
+      await this.#handle.datasync();
+    });
+    this.#sequence = sequence;
+  }
+}

@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { systemClock } from "../../../node/base/clock.ts";
+import { DepositoError } from "../../../node/base/errors.ts";
+import type { NodeId } from "../../../node/base/ids.ts";
+import { silentLogger } from "../../../node/base/logger.ts";
+import { createMetrics } from "../../../node/base/metrics.ts";
+import type { Founding, Write } from "../../../node/catalog/types.ts";
+import { openReplicatedCatalog, type ReplicatedCatalog } from "../../../node/replication/replicated-catalog.ts";
+import type { ReplicationTuning } from "../../../node/replication/replication-options.ts";
+import { pullSnapshot } from "../../../node/replication/snapshot-install.ts";
+import { catalogReachesLog } from "../../../node/replication/start-state.ts";
+import type { CatalogStore, DataDirectory, OpenedStores } from "../../../node/storage/types.ts";
+import type { PeerFrame, SnapshotChunk, SnapshotCursor } from "../../../node/transport/types.ts";
+import { groupOf, openNodeDirectory, temporaryFolder } from "./node-disk.ts";
+
+/** One running node: its disk and its replicated catalog. */
+export interface RunningNode {
+  readonly id: NodeId;
+  readonly directory: DataDirectory;
+  readonly stores: OpenedStores & { readonly catalog: CatalogStore };
+  readonly replicated: ReplicatedCatalog;
+  readonly metrics: ReturnType<typeof createMetrics>;
+  /** What was reported as fatal, and the first of it as a promise. */
+  readonly fatal: unknown[];
+  readonly died: Promise<unknown>;
+}
+
+const settings = { heartbeatMs: 30, electionTimeoutMs: 300 };
+const patienceMs = 20_000;
+
+/** Nodes with real disks and the production replication in one process; only the wire between them is the test's. */
+export class ReplicationGroup {
+  readonly founding: Founding;
+  readonly #folder: string;
+  readonly #tuning: ReplicationTuning;
+  readonly #running = new Map<NodeId, RunningNode>();
+  readonly #cut = new Set<NodeId>();
+  /** What becomes of a frame on its way: how often it arrives, each time after how many milliseconds. */
+  onWire: (from: NodeId, to: NodeId, frame: PeerFrame) => readonly number[] = () => [0];
+  /** Called before each chunk of a snapshot leaves its source. */
+  onChunk: (from: NodeId, at: SnapshotCursor | undefined) => void | Promise<void> = () => undefined;
+
+  /** Called right before a pulled catalog takes the place of the former. */
+  onSwitch: (node: NodeId) => void = () => undefined;
+
+  static async start(
+    scope: { after(end: () => Promise<void> | void): void },
+    count: number,
+    tuning: Partial<ReplicationTuning> = {},
+  ): Promise<ReplicationGroup> {
+    const group = new ReplicationGroup(temporaryFolder(scope), count, {
+      syncEveryEntries: 64,
+      keepEntries: 64,
+      checkpointEntries: 16,
+      quorumTimeoutMs: 5000,
+      ...tuning,
+    });
+    // The timers of production do not keep a process alive.
+    const awake = setInterval(() => undefined, 1000);
+    scope.after(async () => {
+      for (const { id } of group.nodes) await group.stop(id);
+      clearInterval(awake);
+    });
+    for (const { id } of group.founding.members) await group.startNode(id);
+    return group;
+  }
+
+  private constructor(folder: string, count: number, tuning: ReplicationTuning) {
+    this.#folder = folder;
+    this.#tuning = tuning;
+    this.founding = groupOf(...Array.from({ length: count }, (_, at) => `n${at + 1}`));
+  }
+
+  /** What every node is told of its acquaintance with the others. */
+  acquainted = true;
+
+  get ids(): readonly NodeId[] {
+    return this.founding.members.map(({ id }) => id);
+  }
+
+  get nodes(): readonly RunningNode[] {
+    return [...this.#running.values()];
+  }
+
+  node(id: NodeId): RunningNode {
+    const node = this.#running.get(id);
+    assert.ok(node, `${id} is not running`);
+    return node;
+  }
+
+  /** Starts a node as the composition root does: a catalog that is gone or too old comes from a peer first. */
+  async startNode(id: NodeId): Promise<RunningNode> {
+    const directory = await openNodeDirectory(join(this.#folder, id), this.founding, id);
+    const opened = await directory.open();
+    const installCatalog = async () => {
+      const installer = await opened.installCatalog();
+      const complete = async () => {
+        this.onSwitch(id);
+        return installer.complete();
+      };
+      const write = (writes: readonly Write[]) => installer.write(writes);
+      return { write, complete, cancel: () => installer.cancel() };
+    };
+    const peers = { snapshotChunk: (from: NodeId, at: SnapshotCursor | undefined) => this.#chunk(id, from, at) };
+    let catalog = opened.catalog;
+    if (catalog === undefined || !catalogReachesLog(catalog, opened.log)) {
+      const pulled = await pullSnapshot({
+        peers,
+        sources: () => this.ids.filter((each) => each !== id),
+        begin: installCatalog,
+        atLeast: opened.log.recovered.base.index,
+        clock: systemClock,
+        logger: silentLogger,
+        signal: new AbortController().signal,
+      });
+      catalog = await pulled.complete();
+    }
+    const stores = { log: opened.log, catalog, installCatalog, condemnCatalog: () => opened.condemnCatalog() };
+    const fatal: unknown[] = [];
+    const died = Promise.withResolvers<unknown>();
+    const metrics = createMetrics();
+    const replicated = await openReplicatedCatalog({
+      self: id,
+      boots: directory.boots,
+      stores,
+      send: (to, frame) => this.#send(id, to, frame),
+      peers,
+      isAcquainted: () => this.acquainted,
+      settings,
+      clock: systemClock,
+      random: Math.random,
+      logger: silentLogger,
+      metrics,
+      batching: true,
+      tuning: this.#tuning,
+      onFatal: (error) => {
+        fatal.push(error);
+        died.resolve(error);
+      },
+    });
+    const node = { id, directory, stores, replicated, metrics, fatal, died: died.promise };
+    this.#running.set(id, node);
+    replicated.start();
+    for (const each of this.nodes) if (each.id !== id) each.replicated.peerConnected(id);
+    return node;
+  }
+
+  async stop(id: NodeId): Promise<void> {
+    const { replicated, directory } = this.node(id);
+    this.#running.delete(id);
+    await replicated.stop();
+    await directory.close();
+  }
+
+  /** Nothing reaches the node, and nothing leaves it. */
+  cut(id: NodeId): void {
+    this.#cut.add(id);
+  }
+  mend(id: NodeId): void {
+    this.#cut.delete(id);
+  }
+
+  /** Resolves when one node leads and is followed by all that run and are not cut off; which one. */
+  async leader(): Promise<RunningNode> {
+    let found: RunningNode | undefined;
+    await this.until("a leader is known to all", () => {
+      const reachable = this.nodes.filter(({ id }) => !this.#cut.has(id));
+      const leaders = new Set(reachable.map(({ replicated }) => replicated.raft().leader));
+      const [leader] = leaders;
+      found = reachable.find(({ id, replicated }) => id === leader && replicated.raft().role === "leader");
+      return leaders.size === 1 && found !== undefined;
+    });
+    return found as RunningNode;
+  }
+
+  /** Resolves when all nodes that run have applied what `id` has. */
+  async caughtUp(id: NodeId): Promise<void> {
+    const { applied } = this.node(id).replicated;
+    await this.until(`all have applied ${applied}`, () =>
+      this.nodes.every(({ replicated }) => replicated.applied >= applied),
+    );
+  }
+
+  async until(what: string, isTrue: () => boolean): Promise<void> {
+    const deadlineMs = performance.now() + patienceMs;
+    while (!isTrue()) {
+      const status = this.nodes.map(({ id, replicated, fatal }) => [id, replicated.raft(), fatal]);
+      if (performance.now() > deadlineMs) assert.fail(`never happened: ${what} ${JSON.stringify(status)}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  #send(from: NodeId, to: NodeId, frame: PeerFrame): void {
+    for (const delayMs of this.onWire(from, to, frame)) {
+      const deliver = () => {
+        if (frame.type === "status" || this.#cut.has(from) || this.#cut.has(to)) return;
+        this.#running.get(to)?.replicated.receive(from, frame);
+      };
+      if (delayMs === 0) setImmediate(deliver);
+      else setTimeout(deliver, delayMs);
+    }
+  }
+
+  async #chunk(to: NodeId, from: NodeId, at: SnapshotCursor | undefined): Promise<SnapshotChunk> {
+    await this.onChunk(from, at);
+    const source = this.#running.get(from);
+    if (source === undefined || this.#cut.has(from) || this.#cut.has(to))
+      throw new DepositoError("peer-unreachable", `${from} does not answer`);
+    return source.replicated.snapshots.chunk(at);
+  }
+}

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { hasCode } from "../../node/base/errors.ts";
+import { newIncarnation } from "../../node/base/ids.ts";
+import {
+  appliedRow,
+  base,
+  contentOf,
+  entries,
+  founding,
+  openDirectory,
+  temporaryDirectory,
+  use,
+  withStores,
+} from "./support.ts";
+
+test("data directory: a missing one is blank, and gets nothing but the lock before it is claimed", async () => {
+  const path = await temporaryDirectory();
+  const directory = await openDirectory(path);
+  assert.equal(directory.identity, undefined);
+  assert.deepEqual(await readdir(path), ["lock"]);
+  await directory.close();
+});
+
+test("data directory: an empty mount point with lost+found is blank", async () => {
+  const path = await temporaryDirectory();
+  await mkdir(join(path, "lost+found"), { recursive: true });
+  const directory = await openDirectory(path);
+  assert.equal(directory.identity, undefined);
+  await directory.close();
+});
+
+test("data directory: claim, found and open survive restarts, and every boot is counted once", async () => {
+  const path = await temporaryDirectory();
+  const incarnation = newIncarnation();
+  const first = await openDirectory(path);
+  await first.claim(incarnation);
+  assert.deepEqual(first.identity, { nodeId: "n1", incarnation, clusterId: undefined });
+  assert.equal(first.boots, 1);
+  await first.close();
+
+  const second = await openDirectory(path);
+  assert.deepEqual(second.identity, { nodeId: "n1", incarnation, clusterId: undefined });
+  await second.found(founding, [appliedRow(base)], base);
+  await second.close();
+
+  const third = await openDirectory(path);
+  assert.deepEqual(third.identity, { nodeId: "n1", incarnation, clusterId: founding.clusterId });
+  assert.equal(third.boots, 3);
+  const { log, catalog } = await third.open();
+  assert.deepEqual(log.recovered.base, base);
+  assert.equal(log.recovered.lastIndex, base.index);
+  assert.notEqual(catalog, undefined);
+  await third.close();
+});
+
+test("data directory: founding that was cut off is done again from the start", async () => {
+  const path = await temporaryDirectory();
+  let updates = 0;
+  const cut = await openDirectory(path, {
+    hooks: (step) => {
+      // The first write of the hard-state file after claim is the one that would make the founding count.
+      if (step === "hard-state-write" && ++updates === 1) throw new Error("power cut");
+    },
+  });
+  await cut.claim(newIncarnation());
+  await assert.rejects(cut.found(founding, [appliedRow(base)], base), { code: "storage-failed" });
+  await cut.close();
+  await withStores(path, async ({ log }) => assert.deepEqual(log.recovered.base, base));
+});
+
+test("data directory: one that holds other files is refused, and nothing is left in it", async () => {
+  const path = await temporaryDirectory();
+  await mkdir(path);
+  await writeFile(join(path, "thesis.tex"), "");
+  await assert.rejects(
+    openDirectory(path),
+    (error) => hasCode(error, "data-directory-foreign") && /thesis/.test(error.message),
+  );
+  assert.deepEqual(await readdir(path), ["thesis.tex"]);
+});
+
+test("data directory: one without its hard-state file is refused, never taken for blank", async () => {
+  const path = await temporaryDirectory();
+  await withStores(path, ({ log }) => log.persist({ hardState: undefined, append: entries(2, 9, 0 + 1) }));
+  await rm(join(path, "hard-state"));
+  await assert.rejects(
+    openDirectory(path),
+    (error) => hasCode(error, "data-directory-foreign") && /add it again/.test(error.message),
+  );
+});
+
+test("data directory: an emptied one has no identity any more", async () => {
+  const path = await temporaryDirectory();
+  await (await use(path)).directory.close();
+  for (const name of await readdir(path)) await rm(join(path, name), { recursive: true });
+  const directory = await openDirectory(path);
+  assert.equal(directory.identity, undefined);
+  await directory.close();
+});
+
+test("data directory: another node's is refused, naming both", async () => {
+  const path = await temporaryDirectory();
+  await (await use(path)).directory.close();
+  await assert.rejects(
+    openDirectory(path, { nodeId: "n2" }),
+    (error) => hasCode(error, "data-directory-foreign") && /n1.*n2/.test(error.message),
+  );
+  await withStores(path, async ({ log }) => assert.equal(log.recovered.lostPromises, false));
+});
+
+test("data directory: a second open in the same process is refused, by another path too, and does not loosen the lock", async () => {
+  const path = await temporaryDirectory();
+  const { directory } = await use(path);
+  const alias = `${path}-alias`;
+  await symlink(path, alias);
+  await assert.rejects(openDirectory(path), { code: "data-directory-in-use" });
+  await assert.rejects(openDirectory(alias), { code: "data-directory-in-use" });
+  assert.equal(await openInChild(path), "data-directory-in-use");
+  await directory.close();
+  assert.equal(await openInChild(path), "opened");
+});
+
+test("data directory: two opens at the same moment give one owner", async () => {
+  const path = await temporaryDirectory();
+  await (await use(path)).directory.close();
+  const results = await Promise.allSettled([openDirectory(path), openDirectory(path)]);
+  assert.deepEqual(results.map((result) => result.status).sort(), ["fulfilled", "rejected"]);
+  for (const result of results) if (result.status === "fulfilled") await result.value.close();
+});
+
+test("data directory: the lock of a killed process is free at once", async () => {
+  const path = await temporaryDirectory();
+  await (await use(path)).directory.close();
+  const holder = child(path);
+  await once(holder.stdout, "data");
+  await assert.rejects(openDirectory(path), { code: "data-directory-in-use" });
+  holder.kill("SIGKILL");
+  await once(holder, "exit");
+  await withStores(path, async ({ log }) => assert.equal(log.recovered.lostPromises, false));
+});
+
+test("data directory: what an unfinished switch left is removed on open", async () => {
+  const path = await temporaryDirectory();
+  await withStores(path, ({ log }) => log.persist({ hardState: undefined, append: entries(2, 9, 1) }));
+  for (const name of ["log-2", "catalog-7"]) await mkdir(join(path, name));
+  await withStores(path, async ({ log }) => assert.equal((await contentOf(log, 2, 9)).length, 8));
+  assert.deepEqual((await readdir(path)).sort(), ["catalog-1", "hard-state", "lock", "log-1"]);
+});
+
+/** A process that opens `path`, says how that went, and stays. */
+function child(path: string) {
+  const process = spawn(globalThis.process.execPath, [join(import.meta.dirname, "open-child.ts"), path], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  after(() => process.kill("SIGKILL"));
+  return process;
+}
+
+async function openInChild(path: string): Promise<string> {
+  const process = child(path);
+  const [said] = await once(process.stdout, "data");
+  process.kill("SIGKILL");
+  await once(process, "exit");
+  return String(said).trim();
+}
