@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { NodeId } from "../../node/base/ids.ts";
+import { membersOf } from "../../node/raft/configuration.ts";
 import type {
   Configuration,
   Effects,
@@ -9,7 +10,7 @@ import type {
   RaftMessage,
   RaftOptions,
 } from "../../node/raft/types.ts";
-import { blankDisk, SimNode } from "./sim-node.ts";
+import { blankDisk, type PendingWrite, SimNode } from "./sim-node.ts";
 import { bytes, configurationOf, node, seeded } from "./support.ts";
 
 export interface Flying {
@@ -21,11 +22,16 @@ export interface Flying {
 export interface ClusterSetup {
   readonly voters?: number;
   readonly configuration?: Configuration;
+  /** Nodes that run, and are in no configuration yet. */
+  readonly strangers?: readonly NodeId[];
   readonly seed?: number;
+  /** A node's own chance; all draw from one seeded stream if left out. */
+  readonly chanceOf?: (node: NodeId) => () => number;
   readonly settings?: Partial<RaftOptions>;
   /** The logs the nodes start with, n1 first. */
   readonly logs?: readonly (readonly Entry[])[];
   readonly stepped?: (node: SimNode, input: Input, effects: Effects) => void;
+  readonly synced?: (node: SimNode, write: PendingWrite) => void;
   readonly left?: (flying: Flying) => void;
 }
 
@@ -52,15 +58,17 @@ export class Cluster {
     const count = setup.voters ?? 3;
     const voters = Array.from({ length: count }, (_, place) => node(place + 1));
     const configuration = setup.configuration ?? configurationOf({ voters });
-    const members = [...new Set(Object.values(configuration).flat() as NodeId[])].sort();
-    const random = seeded(setup.seed ?? 1);
+    const members = [...new Set([...membersOf(configuration), ...(setup.strangers ?? [])])].sort();
+    const shared = seeded(setup.seed ?? 1);
     const hooks = {
       send: (from: NodeId, { to, message }: Envelope) => this.post({ from, to, message }),
       stepped: (stepped: SimNode, input: Input, effects: Effects) => setup.stepped?.(stepped, input, effects),
+      synced: (synced: SimNode, write: PendingWrite) => setup.synced?.(synced, write),
     };
     this.nodes = new Map(
       members.map((id, place) => {
         const disk = blankDisk(configuration, setup.logs?.[place]);
+        const random = setup.chanceOf?.(id) ?? shared;
         return [id, new SimNode({ id, disk, hooks, random, settings: setup.settings ?? {} })];
       }),
     );
@@ -94,17 +102,17 @@ export class Cluster {
     target.step(this.nowMs, { type: "message", from: flying.from, message: flying.message });
   }
 
-  /** Delivers and syncs until nothing is left to do at this moment. */
-  settle(): void {
+  /** Delivers and syncs until nothing is left to do at this moment, between and on the nodes that `isMeant` accepts. */
+  settle(isMeant: (node: NodeId) => boolean = () => true): void {
     for (let round = 0; ; round += 1) {
       assert.ok(round < 10_000, "the cluster never comes to rest");
-      const flying = this.bus.shift();
-      if (flying !== undefined) {
-        this.deliver(flying);
+      const next = this.bus.findIndex(({ from, to }) => isMeant(from) && isMeant(to));
+      if (next >= 0) {
+        for (const flying of this.bus.splice(next, 1)) this.deliver(flying);
         continue;
       }
-      const synced = this.running.filter((each) => !this.heldDisks.has(each.id) && each.sync());
-      if (synced.length === 0 && this.bus.length === 0) return;
+      const synced = this.running.filter((each) => isMeant(each.id) && !this.heldDisks.has(each.id) && each.sync());
+      if (synced.length === 0) return;
     }
   }
 

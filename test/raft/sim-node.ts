@@ -26,7 +26,8 @@ export interface Disk {
   lostPromises: boolean;
 }
 
-interface PendingWrite {
+/** What one step wrote, and what waits for it. */
+export interface PendingWrite {
   readonly resetLog: LogPosition | undefined;
   readonly hardState: HardState | undefined;
   readonly append: readonly Entry[];
@@ -37,6 +38,8 @@ export interface SimHooks {
   send(from: NodeId, envelope: Envelope): void;
   /** After every step, before its writes are synced. */
   stepped(node: SimNode, input: Input, effects: Effects): void;
+  /** A write is on disk; before anything that waited for it leaves. */
+  synced(node: SimNode, write: PendingWrite): void;
 }
 
 /**
@@ -181,6 +184,7 @@ export class SimNode {
       const claim = disk.lostPromises ? (disk.promised ?? 0) : 0;
       disk.promised = logIndex(Math.max(claim, reached));
     }
+    this.#hooks.synced(this, write);
     for (const envelope of write.messages) this.#hooks.send(this.id, envelope);
     if (last !== undefined) this.step(this.#nowMs, { type: "log-persisted", last: at(last.index, last.term) });
     if (!this.alive.status().lostPromises) disk.lostPromises = false;
