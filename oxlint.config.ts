@@ -46,7 +46,7 @@ function restrictionsOf(layer: Layer): Restriction[] {
       message: `${layer} imports only from the layers below it: ${layers.slice(0, layers.indexOf(layer)).join(", ")}.`,
     },
     {
-      regex: "^(\\.\\./)+(node|main|config|listen|group|workshop)\\.ts$",
+      regex: "^(\\.\\./)+(node|main|config|listen|group|workshop|network|surroundings)\\.ts$",
       message: "The composition root imports the layers, never the other way round.",
     },
     ...foreign.map(([name, owners]) => ({

@@ -1,12 +1,10 @@
-import { repeatedly, systemClock } from "./base/clock.ts";
+import { repeatedly } from "./base/clock.ts";
 import type { MemberRecord } from "./catalog/types.ts";
 import { GossipTable } from "./replication/gossip.ts";
 import type { MemberDirectory } from "./replication/member-directory.ts";
 import { openReplicatedCatalog, type ReplicatedCatalog } from "./replication/replicated-catalog.ts";
-import { defaultTuning } from "./replication/replication-options.ts";
-import type { HttpPeerClient } from "./transport/peer-client.ts";
-import { type AcceptingPeerStreams, createPeerStreams } from "./transport/peer-streams.ts";
-import type { NodeStatus } from "./transport/types.ts";
+import type { AcceptingPeerStreams } from "./transport/peer-streams.ts";
+import type { NodeStatus, PeerClient } from "./transport/types.ts";
 import type { LocalDisk, WholeStores, Workshop } from "./workshop.ts";
 
 const statusEveryMs = 1000;
@@ -27,11 +25,12 @@ export async function joinGroup(
     readonly self: MemberRecord;
     readonly stores: WholeStores;
     readonly members: MemberDirectory;
-    readonly peers: HttpPeerClient;
+    readonly peers: PeerClient;
     readonly disk: LocalDisk;
   },
 ): Promise<Group> {
-  const { own, config, logger, metrics, batching, late, resources, fatal } = shop;
+  const { own, config, logger, metrics, batching, surroundings, late, resources, fatal } = shop;
+  const { clock, chance, network, tuning, witness } = surroundings;
   const { boots, self, stores, members, peers, disk } = parts;
   const replicated = await openReplicatedCatalog({
     self: own.id,
@@ -44,25 +43,26 @@ export async function joinGroup(
       return 2 * all.filter(({ id }) => gossip.of(id)?.alive === true).length > all.length;
     },
     settings: config.raft,
-    clock: systemClock,
-    random: Math.random,
+    clock,
+    chance,
     logger,
     metrics,
     batching,
-    tuning: defaultTuning,
+    tuning,
+    witness,
     onFatal: fatal,
   });
   const gossip = new GossipTable({
     self: own.id,
-    clock: systemClock,
+    clock,
     isConnected: (node) => streams.isConnected(node),
     ownStatus: () => ownStatus(shop, replicated, disk),
   });
-  const streams = createPeerStreams({
+  const streams = network.peerStreams({
     directory: members,
     secret: config.secret,
-    clock: systemClock,
-    random: Math.random,
+    clock,
+    random: chance.random,
     logger,
     metrics,
     maxQueuedBytes: maxQueuedFrameBytes,
@@ -89,7 +89,7 @@ export async function joinGroup(
   late.hello = { self, founding: replicated.founding() };
   resources.defer(() => replicated.stop());
   resources.defer(
-    repeatedly(systemClock, statusEveryMs, () => {
+    repeatedly(clock, statusEveryMs, () => {
       const status = ownStatus(shop, replicated, disk);
       for (const { id } of members.peers()) streams.send(id, { type: "status", status });
     }),

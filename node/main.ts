@@ -6,6 +6,7 @@ import { parseNodeId } from "./base/ids.ts";
 import { createLogger } from "./base/logger.ts";
 import { loadConfig } from "./config.ts";
 import { runNode } from "./node.ts";
+import { systemSurroundings } from "./surroundings.ts";
 
 /** A second signal counts as one from here on. */
 const impatientMs = 1000;
@@ -60,7 +61,7 @@ async function serve({ config: path, node }: { readonly config: string; readonly
   const batching = process.env["DEPOSITO_BATCHING"] !== "off";
   while (!stop.signal.aborted) {
     try {
-      await runNode({ config, nodeId, logger, batching, stop: stop.signal, die });
+      await runNode({ config, nodeId, logger, surroundings: systemSurroundings, batching, stop: stop.signal, die });
     } catch (error) {
       if (stop.signal.aborted && hasCode(error, "no-quorum")) break;
       if (!hasCode(error, "catalog-damaged")) throw error;

@@ -6,8 +6,6 @@
  * Everything is released in the opposite order.
  */
 import { defaultApiLimits } from "./api/context.ts";
-import { createApi } from "./api/server.ts";
-import { systemClock } from "./base/clock.ts";
 import { DepositoError, hasCode } from "./base/errors.ts";
 import { newIncarnation, staged } from "./base/ids.ts";
 import { invariant } from "./base/invariant.ts";
@@ -18,8 +16,6 @@ import { createDepot } from "./depot/depot.ts";
 import { FreeSpace } from "./depot/free-space.ts";
 import { BlobHolder } from "./depot/local-holder.ts";
 import { type Group, joinGroup } from "./group.ts";
-import { closeServer, listen, tryPort } from "./listen.ts";
-import { createPeerServer } from "./peer-api/server.ts";
 import { agreeOnFounding } from "./replication/founding.ts";
 import { MemberDirectory } from "./replication/member-directory.ts";
 import { pullSnapshot } from "./replication/snapshot-install.ts";
@@ -27,7 +23,7 @@ import { catalogReachesLog } from "./replication/start-state.ts";
 import { openFileBlobStore } from "./storage/blobs/file-blob-store.ts";
 import { openDataDirectory } from "./storage/data-directory.ts";
 import type { DataDirectory, NodeIdentity } from "./storage/types.ts";
-import { HttpPeerClient } from "./transport/peer-client.ts";
+import type { PeerClient } from "./transport/types.ts";
 import type { LateParts, LocalDisk, NodeOptions, WholeStores, Workshop } from "./workshop.ts";
 
 const handOverMs = 2000;
@@ -55,7 +51,7 @@ export async function runNode(options: NodeOptions): Promise<void> {
 
   const directory = await openDirectory(shop);
   // The API opens last; whoever starts the node shall hear of a taken port now, not once every peer is there.
-  await tryPort(own.api, "the API port");
+  await options.surroundings.network.tryDoor(own.api);
   const members = memberDirectory(shop, directory);
   const peers = peerClient(shop, members);
   await openPeerPort(shop, members);
@@ -85,7 +81,7 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-async function openDirectory({ own, logger, resources }: Workshop): Promise<DataDirectory> {
+async function openDirectory({ own, logger, surroundings, resources }: Workshop): Promise<DataDirectory> {
   const directory = await openDataDirectory({
     path: own.dataDir,
     nodeId: own.id,
@@ -94,7 +90,7 @@ async function openDirectory({ own, logger, resources }: Workshop): Promise<Data
   });
   resources.defer(() => directory.close());
   // The incarnation is durable before any peer hears of it.
-  if (directory.identity === undefined) await directory.claim(newIncarnation());
+  if (directory.identity === undefined) await directory.claim(newIncarnation(surroundings.chance));
   return directory;
 }
 
@@ -111,16 +107,18 @@ function identityOf({ identity, path }: DataDirectory): NodeIdentity {
   return identity;
 }
 
-function peerClient({ config, batching, resources }: Workshop, directory: MemberDirectory): HttpPeerClient {
-  const { secret } = config;
-  const peers = new HttpPeerClient({ directory, secret, clock: systemClock, batching, maxSmallBatchBytes });
+function peerClient(shop: Workshop, directory: MemberDirectory): PeerClient {
+  const { config, batching, surroundings, resources } = shop;
+  const { clock, network } = surroundings;
+  const peers = network.peerClient({ directory, secret: config.secret, clock, batching, maxSmallBatchBytes });
   resources.defer(() => peers.close());
   return peers;
 }
 
 async function openPeerPort(shop: Workshop, directory: MemberDirectory): Promise<void> {
-  const { config, own, logger, late, fatal, resources } = shop;
-  const server = createPeerServer({
+  const { config, own, logger, surroundings, late, fatal, resources } = shop;
+  const { clock, network } = surroundings;
+  const close = await network.openPeerPort(own.peer, {
     directory,
     secret: config.secret,
     hello: () => {
@@ -128,17 +126,16 @@ async function openPeerPort(shop: Workshop, directory: MemberDirectory): Promise
       throw new DepositoError("peer-refused", "this node is starting");
     },
     services: () => late.services,
-    clock: systemClock,
+    clock,
     logger,
     maxSmallBatchBytes,
     fatal,
   });
-  await listen(server, own.peer, "the peer port");
-  resources.defer(() => closeServer(server, 0));
+  resources.defer(() => close(0));
 }
 
-async function found(shop: Workshop, directory: DataDirectory, peers: HttpPeerClient): Promise<void> {
-  const { config, own, logger, late, stop } = shop;
+async function found(shop: Workshop, directory: DataDirectory, peers: PeerClient): Promise<void> {
+  const { config, own, logger, surroundings, late, stop } = shop;
   const founding = await agreeOnFounding({
     clusterName: config.cluster,
     self: selfOf(shop, directory),
@@ -147,7 +144,7 @@ async function found(shop: Workshop, directory: DataDirectory, peers: HttpPeerCl
     introduce: (hello) => {
       late.hello = hello;
     },
-    clock: systemClock,
+    clock: surroundings.clock,
     logger,
     signal: stop,
   });
@@ -169,9 +166,9 @@ async function openStores(
   shop: Workshop,
   directory: DataDirectory,
   members: MemberDirectory,
-  peers: HttpPeerClient,
+  peers: PeerClient,
 ): Promise<WholeStores> {
-  const { logger, stop } = shop;
+  const { logger, surroundings, stop } = shop;
   const stores = await directory.open();
   const { log } = stores;
   const installCatalog = () => stores.installCatalog();
@@ -184,19 +181,19 @@ async function openStores(
     sources: () => members.peers().map(({ id }) => id),
     begin: installCatalog,
     atLeast: log.recovered.base.index,
-    clock: systemClock,
+    clock: surroundings.clock,
     logger,
     signal: stop,
   });
   return { log, catalog: await pulled.complete(), installCatalog, condemnCatalog };
 }
 
-async function openLocalDisk(shop: Workshop, directory: DataDirectory, peers: HttpPeerClient): Promise<LocalDisk> {
-  const { own, config, logger, metrics, batching, resources, fatal } = shop;
+async function openLocalDisk(shop: Workshop, directory: DataDirectory, peers: PeerClient): Promise<LocalDisk> {
+  const { own, config, logger, metrics, batching, surroundings, resources, fatal } = shop;
   const { path, boots } = directory;
   const blobs = await openFileBlobStore({ dataDir: path, boots, logger, metrics, batching });
   resources.defer(() => blobs.close());
-  const space = await FreeSpace.open({ path, clock: systemClock, logger });
+  const space = await FreeSpace.open({ path, measure: surroundings.freeBytes, clock: surroundings.clock, logger });
   resources.defer(() => space.close());
   const freeBytes = () => space.bytes();
   const holder = new BlobHolder({
@@ -213,8 +210,9 @@ async function openLocalDisk(shop: Workshop, directory: DataDirectory, peers: Ht
   return { blobs, holder, freeBytes };
 }
 
-async function openDoor(shop: Workshop, peers: HttpPeerClient, disk: LocalDisk, group: Group): Promise<void> {
-  const { own, config, logger, metrics, late, resources, fatal } = shop;
+async function openDoor(shop: Workshop, peers: PeerClient, disk: LocalDisk, group: Group): Promise<void> {
+  const { own, config, logger, metrics, surroundings, late, resources, fatal } = shop;
+  const { clock, chance, network } = surroundings;
   const { replicated, gossip, streams } = group;
   const { holder } = disk;
   const depot = createDepot({
@@ -223,7 +221,8 @@ async function openDoor(shop: Workshop, peers: HttpPeerClient, disk: LocalDisk, 
     holder,
     peers,
     gossip,
-    clock: systemClock,
+    clock,
+    chance,
     logger,
     defaultReplicas: config.defaultReplicas,
     limits: config.limits,
@@ -237,19 +236,18 @@ async function openDoor(shop: Workshop, peers: HttpPeerClient, disk: LocalDisk, 
   resources.defer(async () => {
     await Promise.all([holder.close(), depot.close()]);
   });
-  const { server } = createApi({
+  const close = await network.openDoor(own.api, {
     depot,
     replication: replicated,
     config,
     self: own.id,
     metrics,
     logger,
-    clock: systemClock,
+    clock,
     onFatal: fatal,
     limits: defaultApiLimits,
   });
-  await listen(server, own.api, "the API port");
-  resources.defer(() => closeServer(server, late.isDamaged ? 0 : finishRequestsMs));
+  resources.defer(() => close(late.isDamaged ? 0 : finishRequestsMs));
   replicated.start();
   depot.start();
 }

@@ -6,12 +6,14 @@ import type { BlobHolder } from "./depot/local-holder.ts";
 import type { PeerServices } from "./peer-api/context.ts";
 import type { ReplicatedCatalog } from "./replication/replicated-catalog.ts";
 import type { BlobStore, CatalogStore, OpenedStores } from "./storage/types.ts";
+import type { Surroundings } from "./surroundings.ts";
 import type { Hello } from "./transport/types.ts";
 
 export interface NodeOptions {
   readonly config: Config;
   readonly nodeId: NodeId;
   readonly logger: Logger;
+  readonly surroundings: Surroundings;
   /** False only to measure what batching brings. */
   readonly batching: boolean;
   /** Aborted to stop gracefully. */

@@ -6,6 +6,8 @@ export interface Clock {
   wallMs(): number;
   /** Calls `task` once after `delayMs`; the result cancels it. The timer does not keep the process alive. */
   after(delayMs: number, task: () => void): () => void;
+  /** Calls `task` once, after whatever else this turn of the event loop brings: who gathers work gathers that long. */
+  soon(task: () => void): void;
 }
 
 /** Uniform in [0, 1): chance, as a seam. */
@@ -18,6 +20,9 @@ export const systemClock: Clock = {
     const timer = setTimeout(task, delayMs);
     timer.unref();
     return () => clearTimeout(timer);
+  },
+  soon(task) {
+    setImmediate(task);
   },
 };
 

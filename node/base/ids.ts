@@ -1,5 +1,5 @@
-import { v4 } from "@lukeed/uuid/secure";
 import type { Brand } from "./brand.ts";
+import { type Chance, systemChance } from "./chance.ts";
 import { invariant } from "./invariant.ts";
 
 /** A node's name in the configuration: 1 to 32 of `a-z`, `0-9` and `-`, not starting with `-`. */
@@ -78,15 +78,15 @@ function wholeNumber(value: number): number {
   return value;
 }
 
-export function newClientId(): ClientId {
-  return v4() as ClientId;
+export function newClientId(chance: Chance = systemChance): ClientId {
+  return chance.uuid() as ClientId;
 }
-export function newBlobId(): BlobId {
-  return v4() as BlobId;
+export function newBlobId(chance: Chance = systemChance): BlobId {
+  return chance.uuid() as BlobId;
 }
-export function newCommandId(): CommandId {
-  return v4() as CommandId;
+export function newCommandId(chance: Chance = systemChance): CommandId {
+  return chance.uuid() as CommandId;
 }
-export function newIncarnation(): Incarnation {
-  return v4() as Incarnation;
+export function newIncarnation(chance: Chance = systemChance): Incarnation {
+  return chance.uuid() as Incarnation;
 }

@@ -1,4 +1,5 @@
-import { hash, randomBytes, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
+import type { Chance } from "../base/chance.ts";
 import { DepositoError } from "../base/errors.ts";
 import { type ClientId, newClientId, parseClientId, type Sha256 } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
@@ -13,11 +14,11 @@ const noSecretHash = hashOf("");
 
 /** Makes a new client; the secret is in no one's hands but the caller's. */
 export async function registerClient(
-  { replication, clock }: DepotOptions,
+  { replication, clock, chance }: DepotOptions,
   label: string | undefined,
 ): Promise<{ readonly client: ClientRecord; readonly secret: string }> {
-  const clientId = newClientId();
-  const secret = newSecret();
+  const clientId = newClientId(chance);
+  const secret = newSecret(chance);
   const at = clock.wallMs();
   const outcome = await replication.propose({
     type: "register-client",
@@ -55,10 +56,10 @@ export async function authenticate(
 
 /** Gives the client a new secret; the old one ends with the answer. */
 export async function rotateSecret(
-  { replication, clock }: DepotOptions,
+  { replication, clock, chance }: DepotOptions,
   clientId: ClientId,
 ): Promise<{ readonly secret: string }> {
-  const secret = newSecret();
+  const secret = newSecret(chance);
   const outcome = await replication.propose({
     type: "rotate-secret",
     clientId,
@@ -70,8 +71,8 @@ export async function rotateSecret(
   return { secret };
 }
 
-function newSecret(): string {
-  return randomBytes(secretBytes).toString("base64url");
+function newSecret(chance: Chance): string {
+  return chance.secret(secretBytes).toString("base64url");
 }
 
 function hashOf(secret: string): Sha256 {

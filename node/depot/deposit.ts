@@ -35,7 +35,7 @@ export async function deposit(options: DepotOptions, request: DepositRequest): P
     const known = await order.withoutBytes({ sha256: declaredSha256, sizeBytes: declaredBytes });
     if (known !== undefined) return known;
   }
-  const plan = order.plan(newBlobId(), declaredBytes ?? 0);
+  const plan = order.plan(newBlobId(options.chance), declaredBytes ?? 0);
   request.wantBody();
   const body = new BodyReader({ ...request, maxFileBytes: options.limits.maxFileBytes });
   try {

@@ -5,6 +5,7 @@ import type { Logger } from "../base/logger.ts";
 export interface FreeSpaceOptions {
   /** Any path on the file system in question. */
   readonly path: string;
+  readonly measure: (path: string) => Promise<number>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -25,7 +26,7 @@ export class FreeSpace {
 
   /** Measures once before it resolves. */
   static async open(options: FreeSpaceOptions): Promise<FreeSpace> {
-    const space = new FreeSpace(options, await measure(options.path));
+    const space = new FreeSpace(options, await options.measure(options.path));
     space.#refreshLater();
     return space;
   }
@@ -46,7 +47,7 @@ export class FreeSpace {
   }
 
   async #refresh(): Promise<void> {
-    const { path, logger } = this.#options;
+    const { path, measure, logger } = this.#options;
     try {
       this.#bytes = await measure(path);
     } catch (error) {
@@ -57,7 +58,8 @@ export class FreeSpace {
   }
 }
 
-async function measure(path: string): Promise<number> {
+/** What an unprivileged process may still take of the file system that `path` lies on. */
+export async function measureFreeBytes(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path);
   return bavail * bsize;
 }

@@ -1,3 +1,4 @@
+import type { Chance } from "../base/chance.ts";
 import type { Clock } from "../base/clock.ts";
 import type { NodeId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
@@ -15,6 +16,7 @@ export interface DepotOptions {
   readonly peers: PeerClient;
   readonly gossip: Gossip;
   readonly clock: Clock;
+  readonly chance: Chance;
   readonly logger: Logger;
   /** For a new file deposited without a count; never more than there are members. */
   readonly defaultReplicas: number;

@@ -1,3 +1,4 @@
+import type { Chance } from "../base/chance.ts";
 import type { Clock } from "../base/clock.ts";
 import { DepositoError } from "../base/errors.ts";
 import { type CommandId, type LogIndex, newCommandId } from "../base/ids.ts";
@@ -7,6 +8,7 @@ import type { Command, Outcome } from "../catalog/types.ts";
 
 export interface ProposerOptions {
   readonly clock: Clock;
+  readonly chance: Chance;
   readonly timeoutMs: number;
   /** Beyond this many bytes of unanswered proposals, no more are taken. */
   readonly maxPendingBytes: number;
@@ -74,7 +76,7 @@ export class Proposer {
         new DepositoError("too-many-requests", `${this.#pending.size} changes wait for a majority already`),
       );
     return new Promise((resolve, reject) => {
-      const id = newCommandId();
+      const id = newCommandId(this.#options.chance);
       const pending: Pending = {
         command,
         id,
@@ -96,7 +98,7 @@ export class Proposer {
     this.#remove(pending);
     if (outcome.type === "refused" && outcome.code === "expired") {
       // This node applies every entry in order, so an earlier copy would have been seen here: this one never happened.
-      pending.id = newCommandId();
+      pending.id = newCommandId(this.#options.chance);
       pending.bytes = encodeProposal({ id: pending.id, basis: this.#options.applied(), command: pending.command });
       this.#add(pending);
     } else {
@@ -154,7 +156,7 @@ export class Proposer {
     }
     this.#gathered.push(bytes);
     if (this.#gathered.length > 1) return;
-    setImmediate(() => {
+    this.#options.clock.soon(() => {
       const proposals = this.#gathered;
       this.#gathered = [];
       if (!this.#stopped) this.#submit(proposals);

@@ -72,7 +72,7 @@ export class ReadBarrier {
     this.#waiting += 1;
     return new Promise((resolve, reject) => {
       this.#gathering.push({ resolve, reject });
-      if (this.#gathering.length === 1) setImmediate(() => this.#askGathered());
+      if (this.#gathering.length === 1) this.#options.clock.soon(() => this.#askGathered());
     });
   }
 

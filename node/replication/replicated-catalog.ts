@@ -21,7 +21,7 @@ import type {
   Outcome,
 } from "../catalog/types.ts";
 import { Raft } from "../raft/raft.ts";
-import type { Effects, Leadership, RaftStatus } from "../raft/types.ts";
+import type { ConsensusCore, Effects, Leadership, RaftStatus } from "../raft/types.ts";
 import type { PeerFrame } from "../transport/types.ts";
 import { type AppliedBatch, Applier } from "./applier.ts";
 import { type Checkpoint, Checkpoints } from "./checkpoints.ts";
@@ -52,9 +52,9 @@ export async function openReplicatedCatalog(options: ReplicatedCatalogOptions): 
     maxInflightAppends: 64,
     maxUncommittedBytes: 64 << 20,
     maxCachedBytes: 16 << 20,
-    random: options.random,
+    random: options.chance.random,
   });
-  return new ReplicatedCatalog(options, core);
+  return new ReplicatedCatalog(options, options.witness?.watch(core) ?? core);
 }
 
 export class ReplicatedCatalog implements Replication {
@@ -79,14 +79,14 @@ export class ReplicatedCatalog implements Replication {
   #refilling: boolean;
   #handedOver: (() => void) | undefined;
 
-  constructor(options: ReplicatedCatalogOptions, core: Raft) {
+  constructor(options: ReplicatedCatalogOptions, core: ConsensusCore) {
     this.#options = options;
-    const { clock, batching, onFatal, tuning } = options;
+    const { clock, chance, batching, onFatal, tuning } = options;
     const applied = () => this.applied;
     const catalog = watchCatalog(options.stores.catalog, onFatal);
     this.#members = readMembers(catalog);
     this.checkpoints = new Checkpoints(tuning.checkpointEntries);
-    this.snapshots = new SnapshotServer({ store: () => this.#applier.catalog, clock });
+    this.snapshots = new SnapshotServer({ store: () => this.#applier.catalog, clock, chance });
     this.#metrics = createReplicationMetrics(options.metrics, {
       raft: () => this.raft(),
       pendingProposals: () => this.#proposer.pending,
@@ -123,6 +123,7 @@ export class ReplicatedCatalog implements Replication {
     });
     this.#proposer = new Proposer({
       clock,
+      chance,
       batching,
       applied,
       timeoutMs: tuning.quorumTimeoutMs,
@@ -294,7 +295,9 @@ export class ReplicatedCatalog implements Replication {
     this.#reads.retry();
   }
 
-  #applied({ applied, results, ownerRows }: AppliedBatch): void {
+  #applied(batch: AppliedBatch): void {
+    const { applied, results, ownerRows } = batch;
+    this.#options.witness?.applied(batch, this.#applier.meta);
     this.#driver.step({ type: "applied", index: applied });
     for (const { id, outcome } of results) this.#proposer.applied(id, outcome);
     this.#reads.appliedMoved();
@@ -345,7 +348,9 @@ export class ReplicatedCatalog implements Replication {
   }
 
   /** Nobody saw the entries that the snapshot stands for: whoever waits for one of them is told what is known. */
-  #replaced({ applied, configuration }: CatalogMeta): void {
+  #replaced(meta: CatalogMeta): void {
+    const { applied, configuration } = meta;
+    this.#options.witness?.installed(meta);
     this.#metrics.snapshotInstalled();
     this.checkpoints.clear();
     this.#driver.step({ type: "snapshot-installed", position: applied, configuration });

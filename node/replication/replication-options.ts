@@ -1,10 +1,14 @@
-import type { Clock, Random } from "../base/clock.ts";
+import type { Chance } from "../base/chance.ts";
+import type { Clock } from "../base/clock.ts";
 import type { NodeId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { RaftSettings } from "../base/settings.ts";
+import type { CatalogMeta } from "../catalog/apply.ts";
+import type { ConsensusCore } from "../raft/types.ts";
 import type { CatalogStore, OpenedStores } from "../storage/types.ts";
 import type { PeerClient, PeerFrame } from "../transport/types.ts";
+import type { AppliedBatch } from "./applier.ts";
 import { checkpointEntries } from "./checkpoints.ts";
 
 /** What a replicated catalog is made from. */
@@ -19,13 +23,25 @@ export interface ReplicatedCatalogOptions {
   readonly isAcquainted: () => boolean;
   readonly settings: RaftSettings;
   readonly clock: Clock;
-  readonly random: Random;
+  readonly chance: Chance;
   readonly logger: Logger;
   readonly metrics: Metrics | undefined;
   readonly batching: boolean;
   readonly tuning: ReplicationTuning;
+  /** Looks on; undefined in production. */
+  readonly witness?: ReplicationWitness | undefined;
   /** A bug or a storage failure: the process must end. `catalog-damaged` asks for a new catalog from the peers. */
   readonly onFatal: (error: unknown) => void;
+}
+
+/** Sees what consensus and catalog do, and takes no part in it: how the simulator checks them after every step. */
+export interface ReplicationWitness {
+  /** What is to be stepped in place of `core`: something that passes every call on to it. */
+  watch(core: ConsensusCore): ConsensusCore;
+  /** The catalog shows these entries. */
+  applied(batch: AppliedBatch, meta: CatalogMeta): void;
+  /** The catalog was installed anew from a peer. */
+  installed(meta: CatalogMeta): void;
 }
 
 /** How often replication does what need not be done with every entry, and how patient it is. */

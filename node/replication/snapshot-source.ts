@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import type { Chance } from "../base/chance.ts";
 import type { Clock } from "../base/clock.ts";
 import { DepositoError } from "../base/errors.ts";
 import { everyRow } from "../catalog/keys.ts";
@@ -9,6 +9,7 @@ export interface SnapshotServerOptions {
   /** Asked for each new session: the catalog may have been installed anew. */
   readonly store: () => CatalogStore;
   readonly clock: Clock;
+  readonly chance: Chance;
 }
 
 /** One transfer: a frozen view, and who still needs it. */
@@ -63,7 +64,7 @@ export class SnapshotServer implements SnapshotSource {
 
   #begin(): Session {
     if (this.#sessions.size >= maxSessions) this.#endUnwatched(this.#leastUseful());
-    const id = randomBytes(16).toString("hex");
+    const id = this.#options.chance.secret(16).toString("hex");
     const usedMs = this.#options.clock.monotonicMs();
     const view = this.#options.store().snapshot();
     const session: Session = { id, view, busy: false, usedMs, cancelIdle: () => {} };

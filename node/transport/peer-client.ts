@@ -128,6 +128,7 @@ export class HttpPeerClient implements PeerClient {
     let batcher = this.#batchers.get(to);
     if (batcher === undefined) {
       batcher = new SmallBlobBatcher({
+        clock: this.#clock,
         limits: this.#batchLimits,
         post: (blobs) => this.#postBatch(to, blobs),
         mismatch: ({ facts }) => new DepositoError("digest-mismatch", `blob ${facts.blobId} arrived damaged at ${to}`),

@@ -1,3 +1,4 @@
+import type { Clock } from "../base/clock.ts";
 import type { DepositoError } from "../base/errors.ts";
 import type { Staged } from "../base/ids.ts";
 import type { BatchResult, SmallBlob } from "./batch-codec.ts";
@@ -20,16 +21,19 @@ export class SmallBlobBatcher {
   readonly #post: (blobs: readonly SmallBlob[]) => Promise<readonly BatchResult[]>;
   readonly #mismatch: (blob: SmallBlob) => DepositoError;
   readonly #limits: BatchLimits;
+  readonly #clock: Clock;
   #waiting: Waiting[] = [];
   #inFlight = 0;
   #scheduled = false;
 
   constructor(options: {
+    readonly clock: Clock;
     readonly limits: BatchLimits;
     /** One request; one result each, in order. */
     readonly post: (blobs: readonly SmallBlob[]) => Promise<readonly BatchResult[]>;
     readonly mismatch: (blob: SmallBlob) => DepositoError;
   }) {
+    this.#clock = options.clock;
     this.#limits = options.limits;
     this.#post = options.post;
     this.#mismatch = options.mismatch;
@@ -41,7 +45,7 @@ export class SmallBlobBatcher {
       if (this.#scheduled) return;
       this.#scheduled = true;
       // Whatever else this turn brings travels along.
-      setImmediate(() => {
+      this.#clock.soon(() => {
         this.#scheduled = false;
         this.#sendWaiting();
       });

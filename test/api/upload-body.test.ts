@@ -22,6 +22,9 @@ class ManualClock implements Clock {
     this.armed.add(task);
     return () => this.armed.delete(task);
   }
+  soon(task: () => void): void {
+    setImmediate(task);
+  }
 }
 
 describe("an upload's body", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { systemChance } from "../../node/base/chance.ts";
 import { hasCode } from "../../node/base/errors.ts";
 import { logIndex, newClientId, type Sha256 } from "../../node/base/ids.ts";
 import { decodeProposal } from "../../node/catalog/codec.ts";
@@ -20,6 +21,7 @@ function build(options: { readonly batching?: boolean; readonly maxPendingBytes?
   const state = { applied: logIndex(5) };
   const proposer = new Proposer({
     clock,
+    chance: systemChance,
     timeoutMs: 5000,
     maxPendingBytes: options.maxPendingBytes ?? 1 << 20,
     applied: () => state.applied,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { systemChance } from "../../node/base/chance.ts";
 import { systemClock } from "../../node/base/clock.ts";
 import { DepositoError, hasCode } from "../../node/base/errors.ts";
 import { type LogIndex, logIndex, type NodeId, newClientId } from "../../node/base/ids.ts";
@@ -49,7 +50,7 @@ async function pulling(
       await source.catalog.write(applyEntries(source.catalog, readMeta(source.catalog), entries).writes, {
         sync: false,
       });
-      const server = new SnapshotServer({ store: () => source.catalog, clock: systemClock });
+      const server = new SnapshotServer({ store: () => source.catalog, clock: systemClock, chance: systemChance });
       const asked: string[] = [];
       const awake = setInterval(() => undefined, 1000);
       await check({

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemChance } from "../../node/base/chance.ts";
 import type { Clock } from "../../node/base/clock.ts";
 import { DepositoError, hasCode } from "../../node/base/errors.ts";
 import { SnapshotServer } from "../../node/replication/snapshot-source.ts";
@@ -64,6 +65,10 @@ class ManualClock implements Clock {
     };
   }
 
+  soon(task: () => void): void {
+    setImmediate(task);
+  }
+
   advance(ms: number): void {
     this.#nowMs += ms;
     const due = this.#tasks.filter(({ atMs }) => atMs <= this.#nowMs);
@@ -74,7 +79,7 @@ class ManualClock implements Clock {
 
 function serve(catalog: MemoryCatalog) {
   const clock = new ManualClock();
-  return { clock, server: new SnapshotServer({ store: () => catalog.store, clock }) };
+  return { clock, server: new SnapshotServer({ store: () => catalog.store, clock, chance: systemChance }) };
 }
 
 function cursorAfter(chunk: SnapshotChunk): SnapshotCursor {

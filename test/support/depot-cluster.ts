@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { systemChance } from "../../node/base/chance.ts";
 import {
   type ClientId,
   type ClusterId,
@@ -228,6 +229,7 @@ export class DepotCluster implements Wire {
       peers,
       gossip: this.#gossip(),
       clock,
+      chance: systemChance,
       logger,
       defaultReplicas: 2,
       limits: { maxFileBytes: 1024 ** 3, uploadIdleMs: 30_000, minFreeBytes, ...this.#options.limits },

@@ -19,6 +19,10 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  soon(task: () => void): void {
+    setImmediate(task);
+  }
+
   advance(byMs: number): void {
     const endMs = this.#nowMs + byMs;
     for (;;) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { systemChance } from "../../../node/base/chance.ts";
 import { systemClock } from "../../../node/base/clock.ts";
 import { DepositoError } from "../../../node/base/errors.ts";
 import type { NodeId } from "../../../node/base/ids.ts";
@@ -129,7 +130,7 @@ export class ReplicationGroup {
       isAcquainted: () => this.acquainted,
       settings,
       clock: systemClock,
-      random: Math.random,
+      chance: systemChance,
       logger: silentLogger,
       metrics,
       batching: true,

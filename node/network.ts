@@ -1,0 +1,39 @@
+import type { Server } from "node:http";
+import type { ApiOptions } from "./api/context.ts";
+import { createApi } from "./api/server.ts";
+import type { Address } from "./catalog/types.ts";
+import { closeServer, listen, tryPort } from "./listen.ts";
+import type { PeerApiOptions } from "./peer-api/context.ts";
+import { createPeerServer } from "./peer-api/server.ts";
+import { HttpPeerClient, type HttpPeerClientOptions } from "./transport/peer-client.ts";
+import { type AcceptingPeerStreams, createPeerStreams, type PeerStreamsOptions } from "./transport/peer-streams.ts";
+import type { PeerClient } from "./transport/types.ts";
+
+/** Takes nothing new; resolves when what is under way has ended, or was cut off after `withinMs`. */
+type Closing = (withinMs: number) => Promise<void>;
+
+/** How a node reaches others and is reached: the one seam between it and the network. */
+export interface Network {
+  /** Finds out now what `openDoor` would say later. @throws {DepositoError} like it. */
+  tryDoor(at: Address): Promise<void>;
+  /** Answers peers from now on. @throws {DepositoError} `port-in-use`, `config-invalid` */
+  openPeerPort(at: Address, options: PeerApiOptions): Promise<Closing>;
+  /** Answers clients and operators from now on. @throws {DepositoError} `port-in-use`, `config-invalid` */
+  openDoor(at: Address, options: ApiOptions): Promise<Closing>;
+  peerClient(options: HttpPeerClientOptions): PeerClient;
+  peerStreams(options: PeerStreamsOptions): AcceptingPeerStreams;
+}
+
+/** Two HTTP servers, calls to peers over HTTP, and streams over upgraded connections. */
+export const httpNetwork: Network = {
+  tryDoor: (at) => tryPort(at, "the API port"),
+  openPeerPort: (at, options) => open(createPeerServer(options), at, "the peer port"),
+  openDoor: (at, options) => open(createApi(options).server, at, "the API port"),
+  peerClient: (options) => new HttpPeerClient(options),
+  peerStreams: (options) => createPeerStreams(options),
+};
+
+async function open(server: Server, at: Address, what: string): Promise<Closing> {
+  await listen(server, at, what);
+  return (withinMs) => closeServer(server, withinMs);
+}
