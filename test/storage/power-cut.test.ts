@@ -99,7 +99,7 @@ test("power cut: a flipped bit at rest, also where it was synced, gives an earli
 
 test("power cut: without the older file of the write-ahead log the newer one counts for nothing", async () => {
   const path = await temporaryDirectory();
-  await takeTurns(path, "two-files", 0);
+  await takeTurns(path, "two-files", 100);
   const [older] = await filesOf(layout(path).catalog(1), ".log");
   await rm(older?.path ?? assert.fail());
   const cut = await cutWal(layout(path).catalog(1));
@@ -114,7 +114,7 @@ test("power cut: without the older file of the write-ahead log the newer one cou
 
 test("power cut: cutting that was itself cut off, with the newer file gone and the older still damaged, is done again", async () => {
   const path = await temporaryDirectory();
-  const taken = await takeTurns(path, "two-files", 0);
+  const taken = await takeTurns(path, "two-files", 100);
   const [older, newer] = await filesOf(layout(path).catalog(1), ".log");
   assert.ok(older !== undefined && newer !== undefined);
   await flipBit(older.path, older.sizeBytes - 100, 0);
@@ -170,7 +170,7 @@ test("power cut: zeros from one batch to the end of another, or behind the last,
 
 test("power cut: nothing is cut from a whole write-ahead log", async () => {
   const path = await temporaryDirectory();
-  await takeTurns(path, "two-files", 0);
+  await takeTurns(path, "two-files", 100);
   assert.equal(await cutWal(layout(path).catalog(1)), undefined);
 });
 

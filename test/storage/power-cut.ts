@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { open, rm } from "node:fs/promises";
+import { lstat, open, readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after } from "node:test";
@@ -32,7 +32,15 @@ export async function takeTurns(
   after(() => child.kill("SIGKILL"));
   const [said] = await Promise.all([text(child.stdout), once(child, "exit")]);
   assert.equal(child.signalCode, "SIGKILL");
+  await removePipes(layout(path).catalog(1));
   return JSON.parse(said);
+}
+
+/** What the process held LevelDB's tables back with. */
+async function removePipes(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if ((await lstat(join(folder, name))).isFIFO()) await rm(join(folder, name));
+  }
 }
 
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */

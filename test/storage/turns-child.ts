@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync, statSync, writeSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { layout, position, use } from "./support.ts";
 import { entryOf, groupFrom, writesOf } from "./turns.ts";
@@ -22,9 +23,8 @@ let logged = 0;
 let turn = 0;
 let synced = { turn: 0, walBytes: walBytes() };
 
-for (let group = 1; group < Number(groups) || !(await enough()); group += 1) {
-  await take(group % groupsPerSync === 0);
-}
+for (let group = 1; group < Number(groups); group += 1) await take(group % groupsPerSync === 0);
+if (when !== "one-file") await enterSecondFile();
 writeSync(1, `${JSON.stringify({ ...synced, taken: turn, logged })}\n`);
 process.kill(process.pid, "SIGKILL");
 
@@ -44,21 +44,41 @@ async function take(sync: boolean): Promise<void> {
   if (turn > 30) await log.trim(position(turn - 30, 1));
 }
 
-async function enough(): Promise<boolean> {
-  if (when === "one-file") return true;
-  if (Object.keys(walBytes()).length < 2) return false;
-  // While the table of the older file is being written.
+/** Goes on until the write-ahead log is two files, which it stays, and there are some writes in the newer one. */
+async function enterSecondFile(): Promise<void> {
+  while (walNames().length < 2) {
+    holdTables();
+    await take(false);
+  }
   if (when === "two-synced") await take(true);
   for (let more = 0; more < 4; more += 1) await take(false);
-  return Object.keys(walBytes()).length === 2;
+  assert.equal(walNames().length, 2);
+}
+
+/**
+ * Makes LevelDB wait for ever with its next table, and so keep the older file of its log: opening a named pipe for writing
+ * waits for a reader. Which number the table will have is not known, only that it is one of the next.
+ */
+function holdTables(): void {
+  const newest = Math.max(...walNames().map((name) => Number.parseInt(name, 10)));
+  const pipes = Array.from({ length: 40 }, (_, offset) => tableName(newest + 1 + offset));
+  const missing = pipes.map((name) => join(layout(path).catalog(1), name)).filter((pipe) => !existsSync(pipe));
+  if (missing.length > 0) execFileSync("mkfifo", missing);
+}
+
+function tableName(number: number): string {
+  return `${String(number).padStart(6, "0")}.ldb`;
 }
 
 function walBytes(): Record<string, number> {
-  const folder = layout(path).catalog(1);
   const sizes: Record<string, number> = {};
-  for (const name of readdirSync(folder)) {
-    const size = name.endsWith(".log") && statSync(join(folder, name), { throwIfNoEntry: false })?.size;
-    if (typeof size === "number") sizes[name] = size;
+  for (const name of walNames()) {
+    const size = statSync(join(layout(path).catalog(1), name), { throwIfNoEntry: false })?.size;
+    if (size !== undefined) sizes[name] = size;
   }
   return sizes;
+}
+
+function walNames(): string[] {
+  return readdirSync(layout(path).catalog(1)).filter((name) => name.endsWith(".log"));
 }
