@@ -85,6 +85,7 @@ async function openDirectory({ own, logger, surroundings, resources }: Workshop)
   const directory = await openDataDirectory({
     path: own.dataDir,
     nodeId: own.id,
+    disk: surroundings.disk,
     logger,
     appliedOf: (catalog) => readMeta(catalog).applied,
   });
@@ -191,9 +192,9 @@ async function openStores(
 async function openLocalDisk(shop: Workshop, directory: DataDirectory, peers: PeerClient): Promise<LocalDisk> {
   const { own, config, logger, metrics, batching, surroundings, resources, fatal } = shop;
   const { path, boots } = directory;
-  const blobs = await openFileBlobStore({ dataDir: path, boots, logger, metrics, batching });
+  const blobs = await openFileBlobStore({ dataDir: path, boots, disk: surroundings.disk, logger, metrics, batching });
   resources.defer(() => blobs.close());
-  const space = await FreeSpace.open({ path, measure: surroundings.freeBytes, clock: surroundings.clock, logger });
+  const space = await FreeSpace.open({ path, disk: surroundings.disk, clock: surroundings.clock, logger });
   resources.defer(() => space.close());
   const freeBytes = () => space.bytes();
   const holder = new BlobHolder({

@@ -1,8 +1,9 @@
 import { type Chance, systemChance } from "./base/chance.ts";
 import { type Clock, systemClock } from "./base/clock.ts";
-import { measureFreeBytes } from "./depot/free-space.ts";
 import { httpNetwork, type Network } from "./network.ts";
 import { defaultTuning, type ReplicationTuning, type ReplicationWitness } from "./replication/replication-options.ts";
+import type { StorageDisk } from "./storage/disk.ts";
+import { systemDisk } from "./storage/system-disk.ts";
 
 /**
  * Everything a node meets that is not its own code. The simulator runs the same composition in other surroundings, so
@@ -12,8 +13,7 @@ export interface Surroundings {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly network: Network;
-  /** What an unprivileged process may still write below `path`. */
-  readonly freeBytes: (path: string) => Promise<number>;
+  readonly disk: StorageDisk;
   readonly tuning: ReplicationTuning;
   readonly witness: ReplicationWitness | undefined;
 }
@@ -23,7 +23,7 @@ export const systemSurroundings: Surroundings = {
   clock: systemClock,
   chance: systemChance,
   network: httpNetwork,
-  freeBytes: measureFreeBytes,
+  disk: systemDisk,
   tuning: defaultTuning,
   witness: undefined,
 };

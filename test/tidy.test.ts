@@ -100,11 +100,11 @@ test("Tidy: a switch over the type of a union has no default, so that a new memb
   assert.deepEqual(defaults, []);
 });
 
-test("Tidy: only node/storage/level.ts opens LevelDB", () => {
+test("Tidy: only node/storage/level-database.ts opens LevelDB", () => {
   const opener = /from "(level|classic-level|abstract-level)"|import\("(level|classic-level)"\)/;
   const isTypeOnly = /: import type /;
   assert.deepEqual(
-    findings(opener, (path) => path.startsWith("node/") && path !== "node/storage/level.ts").filter(
+    findings(opener, (path) => path.startsWith("node/") && path !== "node/storage/level-database.ts").filter(
       (line) => !isTypeOnly.test(line),
     ),
     [],

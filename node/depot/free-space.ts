@@ -1,11 +1,11 @@
-import { statfs } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { StorageDisk } from "../storage/disk.ts";
 
 export interface FreeSpaceOptions {
   /** Any path on the file system in question. */
   readonly path: string;
-  readonly measure: (path: string) => Promise<number>;
+  readonly disk: Pick<StorageDisk, "freeBytes">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -26,7 +26,7 @@ export class FreeSpace {
 
   /** Measures once before it resolves. */
   static async open(options: FreeSpaceOptions): Promise<FreeSpace> {
-    const space = new FreeSpace(options, await options.measure(options.path));
+    const space = new FreeSpace(options, await options.disk.freeBytes(options.path));
     space.#refreshLater();
     return space;
   }
@@ -47,19 +47,13 @@ export class FreeSpace {
   }
 
   async #refresh(): Promise<void> {
-    const { path, measure, logger } = this.#options;
+    const { path, disk, logger } = this.#options;
     try {
-      this.#bytes = await measure(path);
+      this.#bytes = await disk.freeBytes(path);
     } catch (error) {
       // The last value stands: to invent another would refuse deposits, or fill the disk.
       logger.warn({ path, error: String(error) }, "the free space could not be measured");
     }
     this.#refreshLater();
   }
-}
-
-/** What an unprivileged process may still take of the file system that `path` lies on. */
-export async function measureFreeBytes(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize;
 }

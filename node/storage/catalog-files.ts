@@ -3,8 +3,8 @@ import type { CatalogView, Write } from "../catalog/types.ts";
 import type { LogPosition } from "../raft/types.ts";
 import { CatalogStoreOnDisk } from "./catalog-store.ts";
 import { syncDirectory } from "./directories.ts";
-import { createLevel, LevelDamagedError, openLevel } from "./level.ts";
-import { cutWal } from "./level-wal.ts";
+import { LevelDamagedError } from "./disk.ts";
+import { createLevel, openLevel } from "./level.ts";
 import { catalogLevelOptions, type Place } from "./place.ts";
 
 /**
@@ -34,7 +34,7 @@ export async function openCatalog(
   appliedOf: AppliedOf,
 ): Promise<UsableCatalog | string> {
   const path = place.layout.catalog(generation);
-  const cut = await place.failStop.guard(`checking the write-ahead log of ${path}`, () => cutWal(path));
+  const cut = await place.failStop.guard(`checking the write-ahead log of ${path}`, () => place.disk.cutLevel(path));
   if (cut !== undefined)
     place.logger.warn({ ...cut }, "the catalog lost its latest writes; the replicated log has them");
   let level: Awaited<ReturnType<typeof openLevel>>;
@@ -62,5 +62,5 @@ export async function writeCatalog(place: Place, generation: number, writes: rea
   } finally {
     await catalog.close();
   }
-  await syncDirectory(place.layout.catalog(generation));
+  await syncDirectory(place.disk, place.layout.catalog(generation));
 }

@@ -2,7 +2,7 @@ import { DepositoError } from "../base/errors.ts";
 import type { Write } from "../catalog/types.ts";
 import { type AppliedOf, createCatalog, openCatalog } from "./catalog-files.ts";
 import type { CatalogStoreOnDisk } from "./catalog-store.ts";
-import { removeTree, syncDirectory } from "./directories.ts";
+import { syncDirectory } from "./directories.ts";
 import type { Place } from "./place.ts";
 import type { CatalogInstaller, CatalogStore } from "./types.ts";
 
@@ -51,7 +51,7 @@ export class CatalogInstallerOnDisk implements CatalogInstaller {
     this.#ended = true;
     await this.#catalog.write([], { sync: true });
     await this.#catalog.close();
-    await syncDirectory(this.#place.layout.catalog(this.#generation));
+    await syncDirectory(this.#place.disk, this.#place.layout.catalog(this.#generation));
     // Read back from disk before anything depends on it.
     const opened = await openCatalog(this.#place, this.#generation, this.#appliedOf);
     if (typeof opened === "string") {
@@ -65,6 +65,6 @@ export class CatalogInstallerOnDisk implements CatalogInstaller {
     if (this.#ended) return;
     this.#ended = true;
     await this.#catalog.close();
-    await removeTree(this.#place.layout.catalog(this.#generation));
+    await this.#place.disk.removeTree(this.#place.layout.catalog(this.#generation));
   }
 }

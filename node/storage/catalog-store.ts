@@ -2,24 +2,25 @@ import { DepositoError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
 import type { CatalogReader, Write } from "../catalog/types.ts";
 import { sealValue, unsealValue } from "./catalog-rows.ts";
-import { isClosedError, type LevelSnapshot, type LevelStore } from "./level.ts";
+import { LevelClosedError, type LevelReader } from "./disk.ts";
+import type { LevelStore } from "./level.ts";
 import type { CatalogSnapshot, CatalogStore } from "./types.ts";
 import { lastMark, marksStart, markWrites } from "./write-marks.ts";
 
 /** Reads of one LevelDB, or of one moment of it, each value verified. */
 class VerifiedReader implements CatalogReader {
-  readonly #level: LevelStore;
-  readonly #snapshot: LevelSnapshot | undefined;
+  readonly #path: string;
+  readonly #rows: LevelReader;
 
-  constructor(level: LevelStore, snapshot: LevelSnapshot | undefined) {
-    this.#level = level;
-    this.#snapshot = snapshot;
+  constructor(path: string, rows: LevelReader) {
+    this.#path = path;
+    this.#rows = rows;
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
     let sealed: Uint8Array | undefined;
     try {
-      sealed = this.#level.get(key, this.#snapshot);
+      sealed = this.#rows.get(key);
     } catch (error) {
       throw this.#failure(error);
     }
@@ -30,7 +31,7 @@ class VerifiedReader implements CatalogReader {
     const before = Buffer.compare(bounds.before, marksStart) > 0 ? marksStart : bounds.before;
     if (bounds.limit <= 0 || Buffer.compare(bounds.from, before) >= 0) return [];
     try {
-      const rows = await this.#level.first({ from: bounds.from, before }, bounds.limit, this.#snapshot);
+      const rows = await this.#rows.first({ from: bounds.from, before }, bounds.limit);
       return rows.map(({ key, value }) => ({ key, value: unsealValue(key, value) }));
     } catch (error) {
       throw this.#failure(error);
@@ -39,9 +40,9 @@ class VerifiedReader implements CatalogReader {
 
   #failure(error: unknown): DepositoError {
     if (error instanceof DepositoError) return error;
-    if (isClosedError(error))
+    if (error instanceof LevelClosedError)
       return new DepositoError("no-quorum", "this catalog was closed or replaced while it was read", { cause: error });
-    return new DepositoError("catalog-damaged", `${this.#level.path}: ${String(error)}`, { cause: error });
+    return new DepositoError("catalog-damaged", `${this.#path}: ${String(error)}`, { cause: error });
   }
 }
 
@@ -53,7 +54,7 @@ export class CatalogStoreOnDisk implements CatalogStore {
 
   private constructor(level: LevelStore, writes: number) {
     this.#level = level;
-    this.#reader = new VerifiedReader(level, undefined);
+    this.#reader = new VerifiedReader(level.path, level);
     this.#writes = writes;
   }
 
@@ -82,7 +83,7 @@ export class CatalogStoreOnDisk implements CatalogStore {
 
   snapshot(): CatalogSnapshot {
     const snapshot = this.#level.snapshot();
-    const reader = new VerifiedReader(this.#level, snapshot);
+    const reader = new VerifiedReader(this.#level.path, snapshot);
     return {
       get: (key) => reader.get(key),
       range: (bounds) => reader.range(bounds),

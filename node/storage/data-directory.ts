@@ -8,12 +8,13 @@ import type { Founding, Write } from "../catalog/types.ts";
 import type { LogPosition } from "../raft/types.ts";
 import { type AppliedOf, writeCatalog } from "./catalog-files.ts";
 import { namesIn, syncDirectory } from "./directories.ts";
+import type { DiskLock, StorageDisk } from "./disk.ts";
 import { freshBase } from "./entry-codec.ts";
 import { FailStop } from "./fail-stop.ts";
 import { createHardState, type HardStateFile, loadHardState } from "./hard-state-file.ts";
 import { noHooks, type StorageHooks } from "./hooks.ts";
 import { layoutOf, meaningOf } from "./layout.ts";
-import { type DirectoryLock, lockDirectory } from "./lock.ts";
+import { lockDirectory } from "./lock.ts";
 import { createLog } from "./log-files.ts";
 import { OpenedStoresOnDisk, removeStrayGenerations } from "./opened-stores.ts";
 import { defaultTuning, type Place, type StorageTuning } from "./place.ts";
@@ -22,6 +23,7 @@ import type { DataDirectory, NodeIdentity, OpenedStores } from "./types.ts";
 export interface DataDirectoryOptions {
   readonly path: string;
   readonly nodeId: NodeId;
+  readonly disk: StorageDisk;
   readonly logger: Logger;
   readonly appliedOf: AppliedOf;
   /** For tests: where the disk shall fail. */
@@ -39,6 +41,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   const layout = layoutOf(options.path);
   const place: Place = {
     layout,
+    disk: options.disk,
     failStop: new FailStop(),
     hooks: options.hooks ?? noHooks,
     logger: options.logger,
@@ -46,10 +49,10 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     openLevels: new Set(),
   };
   // Before the lock, so that a mistyped path does not get one.
-  await refuseForeign(options.path);
-  const lock = await lockDirectory(layout);
+  await refuseForeign(options);
+  const lock = await lockDirectory(options.disk, layout);
   try {
-    await refuseForeign(options.path);
+    await refuseForeign(options);
     const hardState = await bootHardState(place, options.nodeId);
     return new DataDirectoryOnDisk(place, options, lock, hardState);
   } catch (error) {
@@ -58,8 +61,8 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   }
 }
 
-async function refuseForeign(path: string): Promise<void> {
-  const names = await namesIn(path).catch((error: unknown) => {
+async function refuseForeign({ path, disk }: DataDirectoryOptions): Promise<void> {
+  const names = await namesIn(disk, path).catch((error: unknown) => {
     throw new DepositoError("data-directory-foreign", `cannot read ${path}: ${String(error)}`, { cause: error });
   });
   if (names.includes("hard-state")) return;
@@ -98,12 +101,12 @@ class DataDirectoryOnDisk implements DataDirectory {
   readonly #place: Place;
   readonly #nodeId: NodeId;
   readonly #appliedOf: AppliedOf;
-  readonly #lock: DirectoryLock;
+  readonly #lock: DiskLock;
   #hardState: HardStateFile | undefined;
   #stores: OpenedStoresOnDisk | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(place: Place, options: DataDirectoryOptions, lock: DirectoryLock, hardState: HardStateFile | undefined) {
+  constructor(place: Place, options: DataDirectoryOptions, lock: DiskLock, hardState: HardStateFile | undefined) {
     this.path = options.path;
     this.#place = place;
     this.#nodeId = options.nodeId;
@@ -142,7 +145,8 @@ class DataDirectoryOnDisk implements DataDirectory {
       this.#place,
     );
     // The directory itself may be new.
-    await this.#place.failStop.guard("syncing the parent directory", () => syncDirectory(dirname(this.path)));
+    const { disk, failStop } = this.#place;
+    await failStop.guard("syncing the parent directory", () => syncDirectory(disk, dirname(this.path)));
     return { nodeId: this.#nodeId, incarnation, clusterId: undefined };
   }
 

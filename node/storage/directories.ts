@@ -1,26 +1,24 @@
-import { open, readdir, rm } from "node:fs/promises";
+import { type StorageDisk, systemCode } from "./disk.ts";
 
 /** Makes the names in the directory durable: files created, renamed or removed in it stay so after a power cut. */
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, "r");
+export async function syncDirectory(
+  disk: Pick<StorageDisk, "open" | "syncDirectory" | "close">,
+  path: string,
+): Promise<void> {
+  const fd = await disk.open(path, "read");
   try {
-    await handle.sync();
+    await disk.syncDirectory(fd);
   } finally {
-    await handle.close();
+    disk.close(fd);
   }
 }
 
-/** Removes a directory with everything in it; fine if it is not there. */
-export async function removeTree(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true });
-}
-
 /** The names directly in the directory; none when there is no such directory. */
-export async function namesIn(path: string): Promise<readonly string[]> {
+export async function namesIn(disk: Pick<StorageDisk, "names">, path: string): Promise<readonly string[]> {
   try {
-    return await readdir(path);
+    return await disk.names(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if (systemCode(error) === "ENOENT") return [];
     throw error;
   }
 }

@@ -1,7 +1,7 @@
-import { type FileHandle, open, rename } from "node:fs/promises";
 import { DepositoError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
 import { syncDirectory } from "./directories.ts";
+import { type StorageDisk, systemCode } from "./disk.ts";
 import type { FailStop } from "./fail-stop.ts";
 import { decodeSlot, encodeSlot, type StoredState, slotBytes } from "./hard-state-slot.ts";
 import type { StorageHooks } from "./hooks.ts";
@@ -27,28 +27,31 @@ export interface LoadedHardState {
   readonly slotDamaged: boolean;
 }
 
-interface Disk {
+interface Parts {
+  readonly disk: StorageDisk;
   readonly failStop: FailStop;
   readonly hooks: StorageHooks;
 }
 
 /** Creates the file with `state` in both slots; it appears under its name whole and synced, or not at all. */
-export async function createHardState(layout: Layout, state: StoredState, disk: Disk): Promise<HardStateFile> {
-  return disk.failStop.guard("creating the hard-state file", async () => {
-    const handle = await open(layout.newHardState, "w");
+export async function createHardState(layout: Layout, state: StoredState, parts: Parts): Promise<HardStateFile> {
+  const { disk, failStop, hooks } = parts;
+  return failStop.guard("creating the hard-state file", async () => {
+    await disk.unlink(layout.newHardState);
+    const fd = await disk.create(layout.newHardState);
     try {
       const bytes = Buffer.alloc(fileBytes);
       encodeSlot(0, state).copy(bytes, 0);
       encodeSlot(1, state).copy(bytes, pageBytes);
-      await handle.writeFile(bytes);
-      await disk.hooks("hard-state-sync");
-      await handle.sync();
+      await disk.write(fd, [bytes], 0);
+      await hooks("hard-state-sync");
+      await disk.syncFile(fd);
     } finally {
-      await handle.close();
+      disk.close(fd);
     }
-    await rename(layout.newHardState, layout.hardState);
-    await syncDirectory(layout.root);
-    return new HardStateFile(await open(layout.hardState, "r+"), { sequence: 1, state }, disk);
+    await disk.rename(layout.newHardState, layout.hardState);
+    await syncDirectory(disk, layout.root);
+    return new HardStateFile(await disk.open(layout.hardState, "update"), { sequence: 1, state }, parts);
   });
 }
 
@@ -56,12 +59,13 @@ export async function createHardState(layout: Layout, state: StoredState, disk: 
  * Reads the file; undefined when there is none.
  * @throws {DepositoError} `data-directory-foreign` when neither slot is whole.
  */
-export async function loadHardState(layout: Layout, disk: Disk): Promise<LoadedHardState | undefined> {
-  const handle = await openExisting(layout.hardState);
-  if (handle === undefined) return undefined;
+export async function loadHardState(layout: Layout, parts: Parts): Promise<LoadedHardState | undefined> {
+  const { disk } = parts;
+  const fd = await openExisting(disk, layout.hardState);
+  if (fd === undefined) return undefined;
   try {
-    const even = await readSlot(handle, 0);
-    const odd = await readSlot(handle, 1);
+    const even = await readSlot(disk, fd, 0);
+    const odd = await readSlot(disk, fd, 1);
     const newest = even === undefined || (odd !== undefined && odd.sequence > even.sequence) ? odd : even;
     if (newest === undefined) {
       throw new DepositoError(
@@ -71,44 +75,47 @@ export async function loadHardState(layout: Layout, disk: Disk): Promise<LoadedH
       );
     }
     return {
-      file: new HardStateFile(handle, newest, disk),
+      file: new HardStateFile(fd, newest, parts),
       slotDamaged: even === undefined || odd === undefined,
     };
   } catch (error) {
-    await handle.close();
+    disk.close(fd);
     throw error;
   }
 }
 
-async function openExisting(path: string): Promise<FileHandle | undefined> {
+async function openExisting(disk: StorageDisk, path: string): Promise<number | undefined> {
   try {
-    return await open(path, "r+");
+    return await disk.open(path, "update");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (systemCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }
 
-async function readSlot(handle: FileHandle, parity: 0 | 1) {
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(slotBytes), 0, slotBytes, parity * pageBytes);
-  const slot = decodeSlot(buffer.subarray(0, bytesRead));
+async function readSlot(disk: StorageDisk, fd: number, parity: 0 | 1) {
+  const bytes = Buffer.alloc(slotBytes);
+  const filled = await disk.read(fd, bytes, parity * pageBytes);
+  const slot = decodeSlot(bytes.subarray(0, filled));
   // A whole slot in the other's place was misdirected by the disk.
   return slot !== undefined && slot.sequence % 2 === parity ? slot : undefined;
 }
 
 /** The open file. Updates may be asked for by several owners at once; they take effect one after the other. */
 export class HardStateFile {
-  readonly #handle: FileHandle;
+  readonly #fd: number;
+  readonly #disk: StorageDisk;
   readonly #failStop: FailStop;
   readonly #hooks: StorageHooks;
   #sequence: number;
   #state: StoredState;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(handle: FileHandle, at: { readonly sequence: number; readonly state: StoredState }, disk: Disk) {
-    this.#handle = handle;
-    this.#failStop = disk.failStop;
-    this.#hooks = disk.hooks;
+  constructor(fd: number, at: { readonly sequence: number; readonly state: StoredState }, parts: Parts) {
+    this.#fd = fd;
+    this.#disk = parts.disk;
+    this.#failStop = parts.failStop;
+    this.#hooks = parts.hooks;
     this.#sequence = at.sequence;
     this.#state = at.state;
   }
@@ -131,7 +138,7 @@ export class HardStateFile {
 
   async close(): Promise<void> {
     await this.#turn;
-    await this.#handle.close();
+    this.#disk.close(this.#fd);
   }
 
   async #apply(change: Partial<StoredState>): Promise<void> {
@@ -152,10 +159,9 @@ export class HardStateFile {
     const slot = encodeSlot(sequence, state);
     await this.#failStop.guard("writing the hard-state file", async () => {
       await this.#hooks("hard-state-write");
-      const { bytesWritten } = await this.#handle.write(slot, 0, slotBytes, (sequence % 2) * pageBytes);
-      if (bytesWritten !== slotBytes) throw new Error(`wrote ${bytesWritten} of ${slotBytes} bytes`);
+      await this.#disk.write(this.#fd, [slot], (sequence % 2) * pageBytes);
       await this.#hooks("hard-state-sync");
-      await this.#handle.datasync();
+      await this.#disk.syncFile(this.#fd);
     });
     this.#sequence = sequence;
   }

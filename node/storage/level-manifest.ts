@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ByteReader } from "./byte-reader.ts";
+import { systemCode } from "./disk.ts";
 import { readLevelLog } from "./level-records.ts";
 
 /** The files that a LevelDB consists of. Others may lie in its folder, half written, where a compaction was cut off. */
@@ -37,7 +38,7 @@ async function readOrUndefined(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (systemCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }

@@ -1,8 +1,10 @@
 import { open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { namesIn, syncDirectory } from "./directories.ts";
+import { namesIn } from "./directories.ts";
+import { type LevelCut, systemCode } from "./disk.ts";
 import { liveFiles } from "./level-manifest.ts";
 import { readLevelLog } from "./level-records.ts";
+import { systemFiles } from "./system-files.ts";
 
 /**
  * The write-ahead log of a LevelDB after a power cut: what was not synced may be gone in any place, not only at the end.
@@ -17,21 +19,10 @@ import { readLevelLog } from "./level-records.ts";
  *
  * A batch is one record, so it is kept whole or not at all. The sequence numbers go on from file to file: they tell of
  * batches that are missing where all that is left has right checksums, and of blocks of former files.
+ *
+ * `StorageDisk.cutLevel` on the real disk: durable when it resolves. What cannot be read is left to LevelDB to refuse.
  */
-export interface WalCut {
-  readonly path: string;
-  readonly keptBytes: number;
-  readonly lostBytes: number;
-  readonly finding: string;
-  /** Newer files that went with it. */
-  readonly removed: readonly string[];
-}
-
-/**
- * Cuts the write-ahead log at the first batch that is damaged, incomplete or missing; durable when it resolves; undefined
- * when there was nothing to cut. Nobody may have the LevelDB open. What cannot be read is left to LevelDB to refuse.
- */
-export async function cutWal(folder: string): Promise<WalCut | undefined> {
+export async function cutWal(folder: string): Promise<LevelCut | undefined> {
   const live = await liveFiles(folder);
   if (live === undefined) return undefined;
   const [oldest, ...newer] = await liveWals(folder, live.oldestWal);
@@ -68,10 +59,19 @@ export async function syncWals(folder: string): Promise<void> {
       }
     } catch (error) {
       // LevelDB removes it once a synced table holds the same.
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      if (systemCode(error) !== "ENOENT") throw error;
     }
   }
-  await syncDirectory(folder);
+  await syncFolder(folder);
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 interface Wal {
@@ -81,7 +81,7 @@ interface Wal {
 
 /** From the oldest to the newest. */
 async function liveWals(folder: string, oldest: number): Promise<Wal[]> {
-  const numbers = (await namesIn(folder)).flatMap((name) => /^(\d+)\.log$/.exec(name)?.[1] ?? []);
+  const numbers = (await namesIn(systemFiles, folder)).flatMap((name) => /^(\d+)\.log$/.exec(name)?.[1] ?? []);
   const wals = numbers.map((digits) => ({ number: Number(digits), path: join(folder, `${digits}.log`) }));
   return wals.filter(({ number }) => number >= oldest).sort((one, other) => one.number - other.number);
 }
@@ -117,9 +117,9 @@ async function cutAt(
   path: string,
   cut: { readonly keep: number; readonly of: number; readonly finding: string },
   newer: readonly Wal[],
-): Promise<WalCut> {
+): Promise<LevelCut> {
   for (const wal of newer) await rm(wal.path);
-  await syncDirectory(folder);
+  await syncFolder(folder);
   if (cut.keep < cut.of) {
     const handle = await open(path, "r+");
     try {

@@ -1,6 +1,7 @@
 import { logIndex } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import type { LogPosition } from "../raft/types.ts";
+import { LevelClosedError, LevelDamagedError } from "./disk.ts";
 import {
   baseKey,
   type ChainedPosition,
@@ -11,7 +12,7 @@ import {
   entryKey,
 } from "./entry-codec.ts";
 import { type Claim } from "./hard-state-slot.ts";
-import { createLevel, isClosedError, LevelDamagedError, type LevelStore, openLevel } from "./level.ts";
+import { createLevel, type LevelStore, openLevel } from "./level.ts";
 import { logLevelOptions, type Place } from "./place.ts";
 
 const groupBytes = 1 << 20;
@@ -110,6 +111,6 @@ export function entriesAfter(base: LogPosition) {
 }
 
 function damageOf(error: unknown): string {
-  if (!(error instanceof Error) || isClosedError(error)) throw error;
+  if (!(error instanceof Error) || error instanceof LevelClosedError) throw error;
   return error.message;
 }

@@ -1,6 +1,5 @@
 import { type LogIndex, logIndex, type Term, term } from "../base/ids.ts";
 import type { LogPosition } from "../raft/types.ts";
-import { removeTree } from "./directories.ts";
 import { freshBase } from "./entry-codec.ts";
 import type { HardStateFile } from "./hard-state-file.ts";
 import type { Lost } from "./hard-state-slot.ts";
@@ -55,7 +54,7 @@ export async function openLog(
   if (plan.replaceWith !== undefined) {
     await place.hooks("generation-switched");
     if (typeof found !== "string") await found.level.close();
-    await removeTree(place.layout.log(logGeneration));
+    await place.disk.removeTree(place.layout.log(logGeneration));
   }
   return new LogStoreOnDisk(place, hardState, level, {
     hardState: vote,

@@ -4,7 +4,7 @@ import { logIndex } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import type { Write } from "../catalog/types.ts";
 import type { Entry, HardState, LogPosition } from "../raft/types.ts";
-import { removeTree } from "./directories.ts";
+import { LevelClosedError } from "./disk.ts";
 import {
   baseKey,
   type ChainedPosition,
@@ -17,7 +17,7 @@ import {
 } from "./entry-codec.ts";
 import type { HardStateFile } from "./hard-state-file.ts";
 import type { Claim, Lost } from "./hard-state-slot.ts";
-import { isClosedError, type LevelStore } from "./level.ts";
+import type { LevelStore } from "./level.ts";
 import { createLog } from "./log-files.ts";
 import type { Place } from "./place.ts";
 import type { LogStore } from "./types.ts";
@@ -111,7 +111,8 @@ export class LogStoreOnDisk implements LogStore {
     } catch (error) {
       // Reset in the meantime: what was asked for is not in the log any more.
       if (level !== this.#level) return [];
-      if (isClosedError(error)) throw new DepositoError("storage-failed", "the log is closed", { cause: error });
+      if (error instanceof LevelClosedError)
+        throw new DepositoError("storage-failed", "the log is closed", { cause: error });
       throw this.#place.failStop.fail(damaged, error);
     }
   }
@@ -152,7 +153,7 @@ export class LogStoreOnDisk implements LogStore {
     this.#base = base;
     this.#last = base;
     await former.close();
-    await removeTree(this.#place.layout.log(logGeneration));
+    await this.#place.disk.removeTree(this.#place.layout.log(logGeneration));
   }
 
   async promisesRefilled(): Promise<void> {

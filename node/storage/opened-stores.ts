@@ -2,7 +2,7 @@ import { invariant } from "../base/invariant.ts";
 import { type AppliedOf, openCatalog, type UsableCatalog } from "./catalog-files.ts";
 import { CatalogInstallerOnDisk } from "./catalog-installer.ts";
 import type { CatalogStoreOnDisk } from "./catalog-store.ts";
-import { namesIn, removeTree } from "./directories.ts";
+import { namesIn } from "./directories.ts";
 import type { HardStateFile } from "./hard-state-file.ts";
 import { meaningOf } from "./layout.ts";
 import { openLog } from "./log-recovery.ts";
@@ -82,7 +82,7 @@ export class OpenedStoresOnDisk implements OpenedStores {
     await this.#place.hooks("generation-switched");
     this.#current = catalog;
     await former.catalog?.close();
-    await removeTree(this.#place.layout.catalog(former.generation));
+    await this.#place.disk.removeTree(this.#place.layout.catalog(former.generation));
   }
 }
 
@@ -102,12 +102,12 @@ async function openUsableCatalog(
 export async function removeStrayGenerations(place: Place, hardState: HardStateFile): Promise<void> {
   const { logGeneration, catalogGeneration } = hardState.state;
   const current = new Set([place.layout.log(logGeneration), place.layout.catalog(catalogGeneration)]);
-  for (const name of await namesIn(place.layout.root)) {
+  for (const name of await namesIn(place.disk, place.layout.root)) {
     const meaning = meaningOf(name);
     if (meaning.type !== "generation") continue;
     const path = place.layout[meaning.of](meaning.generation);
     if (current.has(path)) continue;
     place.logger.info({ path }, "removing what an unfinished switch left");
-    await removeTree(path);
+    await place.disk.removeTree(path);
   }
 }

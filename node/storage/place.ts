@@ -1,4 +1,5 @@
 import type { Logger } from "../base/logger.ts";
+import type { StorageDisk } from "./disk.ts";
 import type { FailStop } from "./fail-stop.ts";
 import type { StorageHooks } from "./hooks.ts";
 import type { Layout } from "./layout.ts";
@@ -22,6 +23,7 @@ export const defaultTuning: StorageTuning = {
 /** What every store of one data directory shares. */
 export interface Place {
   readonly layout: Layout;
+  readonly disk: StorageDisk;
   readonly failStop: FailStop;
   readonly hooks: StorageHooks;
   readonly logger: Logger;
@@ -32,24 +34,12 @@ export interface Place {
 
 /** How the log of one generation is opened. */
 export function logLevelOptions(place: Place, generation: number): LevelOptions {
-  return {
-    path: place.layout.log(generation),
-    writeBufferBytes: place.tuning.logWriteBufferBytes,
-    cacheBytes: place.tuning.logCacheBytes,
-    failStop: place.failStop,
-    hooks: place.hooks,
-    openLevels: place.openLevels,
-  };
+  const { logWriteBufferBytes: writeBufferBytes, logCacheBytes: cacheBytes } = place.tuning;
+  return { ...place, path: place.layout.log(generation), memory: { writeBufferBytes, cacheBytes } };
 }
 
 /** How the catalog of one generation is opened. */
 export function catalogLevelOptions(place: Place, generation: number): LevelOptions {
-  return {
-    path: place.layout.catalog(generation),
-    writeBufferBytes: place.tuning.catalogWriteBufferBytes,
-    cacheBytes: place.tuning.catalogCacheBytes,
-    failStop: place.failStop,
-    hooks: place.hooks,
-    openLevels: place.openLevels,
-  };
+  const { catalogWriteBufferBytes: writeBufferBytes, catalogCacheBytes: cacheBytes } = place.tuning;
+  return { ...place, path: place.layout.catalog(generation), memory: { writeBufferBytes, cacheBytes } };
 }

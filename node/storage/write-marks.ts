@@ -1,7 +1,8 @@
 import { crc32 } from "node:zlib";
 import { DepositoError } from "../base/errors.ts";
 import type { Write } from "../catalog/types.ts";
-import { isClosedError, type LevelStore } from "./level.ts";
+import { LevelClosedError } from "./disk.ts";
+import type { LevelStore } from "./level.ts";
 
 /**
  * Numbered marks, one in each batch, so that a batch which is lost while later ones are there is missed. `level-wal.ts`
@@ -43,7 +44,7 @@ export async function lastMark(level: LevelStore): Promise<number> {
       }
     }
   } catch (error) {
-    if (error instanceof DepositoError || isClosedError(error)) throw error;
+    if (error instanceof DepositoError || error instanceof LevelClosedError) throw error;
     throw new DepositoError("catalog-damaged", `${level.path}: ${String(error)}`, { cause: error });
   }
   if (first !== undefined && first !== Math.max(1, last - marksKept + 1)) throw missing(`before mark ${first}`);

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { test } from "node:test";
 import type { Clock } from "../../node/base/clock.ts";
 import { silentLogger } from "../../node/base/logger.ts";
-import { FreeSpace, measureFreeBytes } from "../../node/depot/free-space.ts";
+import { FreeSpace } from "../../node/depot/free-space.ts";
+import { systemDisk } from "../../node/storage/system-disk.ts";
 
 /** A clock whose timers are fired by hand. */
 function handClock() {
@@ -34,7 +35,7 @@ function handClock() {
 
 test("Free space: is measured before open resolves, again at each tick, and no more once closed", async () => {
   const { clock, timers, fire } = handClock();
-  const space = await FreeSpace.open({ path: tmpdir(), measure: measureFreeBytes, clock, logger: silentLogger });
+  const space = await FreeSpace.open({ path: tmpdir(), disk: systemDisk, clock, logger: silentLogger });
   const { bavail, bsize } = statfsSync(tmpdir());
   assert.ok(Math.abs(space.bytes() - bavail * bsize) < 2 ** 30);
   await fire();
@@ -45,7 +46,5 @@ test("Free space: is measured before open resolves, again at each tick, and no m
 
 test("Free space: the first measurement must succeed", async () => {
   const { clock } = handClock();
-  await assert.rejects(
-    FreeSpace.open({ path: "/nowhere/at/all", measure: measureFreeBytes, clock, logger: silentLogger }),
-  );
+  await assert.rejects(FreeSpace.open({ path: "/nowhere/at/all", disk: systemDisk, clock, logger: silentLogger }));
 });

@@ -2,24 +2,20 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { LevelDamagedError } from "../../node/storage/disk.ts";
 import { FailStop } from "../../node/storage/fail-stop.ts";
 import { noHooks } from "../../node/storage/hooks.ts";
-import {
-  createLevel,
-  LevelDamagedError,
-  type LevelOptions,
-  type LevelStore,
-  openLevel,
-} from "../../node/storage/level.ts";
+import { createLevel, type LevelOptions, type LevelStore, openLevel } from "../../node/storage/level.ts";
 import { readLevelLog } from "../../node/storage/level-records.ts";
 import { damageInTables } from "../../node/storage/level-tables.ts";
+import { systemDisk } from "../../node/storage/system-disk.ts";
 import { temporaryDirectory } from "./support.ts";
 
 function optionsFor(path: string): LevelOptions {
   return {
     path,
-    writeBufferBytes: 64 * 1024,
-    cacheBytes: 64 * 1024,
+    memory: { writeBufferBytes: 64 * 1024, cacheBytes: 64 * 1024 },
+    disk: systemDisk,
     failStop: new FailStop(),
     hooks: noHooks,
     openLevels: new Set<LevelStore>(),

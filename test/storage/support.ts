@@ -12,6 +12,7 @@ import { openDataDirectory } from "../../node/storage/data-directory.ts";
 import type { StorageHooks } from "../../node/storage/hooks.ts";
 import { layoutOf } from "../../node/storage/layout.ts";
 import type { StorageTuning } from "../../node/storage/place.ts";
+import { systemDisk } from "../../node/storage/system-disk.ts";
 import type { DataDirectory, LogStore, OpenedStores } from "../../node/storage/types.ts";
 
 export function node(id: string): NodeId {
@@ -55,6 +56,7 @@ export function openDirectory(path: string, opening: Opening = {}): Promise<Data
   return openDataDirectory({
     path,
     nodeId: node(opening.nodeId ?? "n1"),
+    disk: systemDisk,
     logger: silentLogger,
     appliedOf,
     hooks: opening.hooks,

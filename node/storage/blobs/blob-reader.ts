@@ -2,8 +2,8 @@ import { crc32 } from "node:zlib";
 import { DepositoError, hasCode } from "../../base/errors.ts";
 import type { BlobId } from "../../base/ids.ts";
 import { invariant } from "../../base/invariant.ts";
+import { type StorageDisk, systemCode } from "../disk.ts";
 import type { BlobReader, StoredBlob } from "../types.ts";
-import { type BlobDisk, systemCode } from "./disk.ts";
 import {
   BlockChecksums,
   blockBytes,
@@ -19,7 +19,7 @@ import {
 export interface BlobFile {
   readonly blobId: BlobId;
   readonly path: string;
-  readonly disk: BlobDisk;
+  readonly disk: StorageDisk;
   /** Told once of each damage met. */
   readonly onDamage: (error: DepositoError) => void;
 }
@@ -182,7 +182,7 @@ async function withFile<Result>(
 
 async function openFile({ blobId, path, disk }: BlobFile): Promise<number> {
   try {
-    return await disk.openExisting(path);
+    return await disk.open(path, "read");
   } catch (error) {
     switch (systemCode(error)) {
       case "ENOENT":

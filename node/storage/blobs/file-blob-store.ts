@@ -5,13 +5,13 @@ import { invariant } from "../../base/invariant.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Metrics } from "../../base/metrics.ts";
 import type { BlobFacts } from "../../catalog/types.ts";
+import type { StorageDisk } from "../disk.ts";
 import { FailStop } from "../fail-stop.ts";
 import { layoutOf } from "../layout.ts";
 import type { BlobReader, BlobStore, BlobWriter, StoredBlob } from "../types.ts";
 import { type BlobMetrics, createBlobMetrics, showUsage } from "./blob-metrics.ts";
 import { type BlobFile, FileBlobReader, readHeader } from "./blob-reader.ts";
 import { FileBlobWriter } from "./blob-writer.ts";
-import { type BlobDisk, systemDisk } from "./disk.ts";
 import { inParallel } from "./parallel.ts";
 import { Shelves } from "./shelves.ts";
 import { SmallBlobs } from "./small-blobs.ts";
@@ -20,6 +20,7 @@ export interface FileBlobStoreOptions {
   readonly dataDir: string;
   /** How often the data directory was opened: staged numbers start at boots × 2^30. */
   readonly boots: number;
+  readonly disk: StorageDisk;
   readonly logger: Logger;
   readonly metrics: Metrics | undefined;
   /** False: every blob is synced by itself, one after the other. Only to measure what batching brings. */
@@ -37,10 +38,8 @@ const parallelHeaderReads = 8;
  *
  * @throws {DepositoError} `storage-failed`
  */
-export async function openFileBlobStore(
-  { dataDir, boots, logger, metrics, batching }: FileBlobStoreOptions,
-  disk: BlobDisk = systemDisk,
-): Promise<FileBlobStore> {
+export async function openFileBlobStore(options: FileBlobStoreOptions): Promise<FileBlobStore> {
+  const { dataDir, boots, disk, logger, metrics, batching } = options;
   const failStop = new FailStop();
   const blobMetrics = createBlobMetrics(metrics);
   const shelves = await failStop.guard("opening the blob store", () =>
@@ -54,7 +53,7 @@ export async function openFileBlobStore(
 interface Parts {
   readonly shelves: Shelves;
   readonly stage: string;
-  readonly disk: BlobDisk;
+  readonly disk: StorageDisk;
   readonly failStop: FailStop;
   readonly logger: Logger;
   readonly metrics: BlobMetrics;

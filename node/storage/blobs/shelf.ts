@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { type BlobId, parseBlobId } from "../../base/ids.ts";
 import { invariant } from "../../base/invariant.ts";
+import type { StorageDisk } from "../disk.ts";
 import type { FailStop } from "../fail-stop.ts";
 import type { BlobMetrics } from "./blob-metrics.ts";
-import type { BlobDisk } from "./disk.ts";
 import { plainBytes } from "./format.ts";
 import { inParallel } from "./parallel.ts";
 import { guardUnpromised } from "./unpromised.ts";
@@ -19,7 +19,7 @@ export interface ShelfOptions {
   readonly path: string;
   /** The open directory that this one lies in. */
   readonly parent: number;
-  readonly disk: BlobDisk;
+  readonly disk: StorageDisk;
   readonly failStop: FailStop;
   readonly metrics: BlobMetrics;
   /** False: every change is synced by itself. */
@@ -65,7 +65,7 @@ export class Shelf {
   /** Opens and syncs the directory that an earlier life of the store has made. */
   async openExisting(): Promise<void> {
     const { disk, path } = this.#options;
-    this.#directory = await disk.openExisting(path);
+    this.#directory = await disk.open(path, "read");
     // Names that were changed but not synced when that life was killed are seen, and built upon, from now on.
     await disk.syncDirectory(this.#directory);
   }
@@ -154,7 +154,7 @@ export class Shelf {
     const { disk, failStop, path, parent } = this.#options;
     await guardUnpromised(failStop, "making a directory", () => disk.makeDirectory(path));
     await failStop.guard("syncing a directory", () => disk.syncDirectory(parent));
-    this.#directory = await guardUnpromised(failStop, "opening a directory", () => disk.openExisting(path));
+    this.#directory = await guardUnpromised(failStop, "opening a directory", () => disk.open(path, "read"));
   }
 
   #account(oldFileLength: number | undefined, newSizeBytes: number | undefined): void {

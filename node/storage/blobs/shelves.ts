@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { BlobId } from "../../base/ids.ts";
+import { syncDirectory } from "../directories.ts";
+import type { StorageDisk } from "../disk.ts";
 import { layoutOf } from "../layout.ts";
-import type { BlobDisk } from "./disk.ts";
 import { inParallel } from "./parallel.ts";
 import { type SealedStage, Shelf, type ShelfOptions } from "./shelf.ts";
 
@@ -18,10 +19,10 @@ import { type SealedStage, Shelf, type ShelfOptions } from "./shelf.ts";
 export class Shelves {
   /** By the first two digits of the id. */
   readonly #shelves: readonly Shelf[];
-  readonly #disk: BlobDisk;
+  readonly #disk: StorageDisk;
   readonly #directory: number;
 
-  private constructor(shelves: readonly Shelf[], disk: BlobDisk, directory: number) {
+  private constructor(shelves: readonly Shelf[], disk: StorageDisk, directory: number) {
     this.#shelves = shelves;
     this.#disk = disk;
     this.#directory = directory;
@@ -35,7 +36,7 @@ export class Shelves {
     await disk.makeDirectory(stage);
     await syncDirectory(disk, dataDir);
     await inParallel(await disk.names(stage), 8, (name) => disk.unlink(join(stage, name)));
-    const parent = await disk.openExisting(blobs);
+    const parent = await disk.open(blobs, "read");
     await disk.syncDirectory(parent);
     const shelves = shelfNames.map((name) => new Shelf({ ...options, path: join(blobs, name), parent }));
     const present = new Set(await disk.names(blobs));
@@ -93,13 +94,4 @@ const shelfNames = Array.from({ length: 256 }, (_, number) => number.toString(16
 
 function shelfNumber(name: string): number {
   return Number.parseInt(name.slice(0, 2), 16);
-}
-
-async function syncDirectory(disk: BlobDisk, path: string): Promise<void> {
-  const fd = await disk.openExisting(path);
-  try {
-    await disk.syncDirectory(fd);
-  } finally {
-    disk.close(fd);
-  }
 }

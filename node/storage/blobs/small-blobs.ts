@@ -2,10 +2,10 @@ import { hash } from "node:crypto";
 import { hasCode } from "../../base/errors.ts";
 import type { BlobId, Staged } from "../../base/ids.ts";
 import type { BlobFacts } from "../../catalog/types.ts";
+import type { StorageDisk } from "../disk.ts";
 import type { FailStop } from "../fail-stop.ts";
 import type { StoredBlob } from "../types.ts";
 import type { BlobMetrics } from "./blob-metrics.ts";
-import type { BlobDisk } from "./disk.ts";
 import { BlockTable, encodeHeader } from "./format.ts";
 import { inParallel } from "./parallel.ts";
 import type { SealedStage } from "./shelf.ts";
@@ -14,7 +14,7 @@ import { guardUnpromised } from "./unpromised.ts";
 
 export interface SmallBlobsOptions {
   readonly shelves: Shelves;
-  readonly disk: BlobDisk;
+  readonly disk: StorageDisk;
   readonly failStop: FailStop;
   readonly metrics: BlobMetrics;
   readonly newStagePath: (blobId: BlobId) => string;

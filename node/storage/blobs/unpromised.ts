@@ -1,6 +1,6 @@
 import { DepositoError } from "../../base/errors.ts";
+import { systemCode } from "../disk.ts";
 import type { FailStop } from "../fail-stop.ts";
-import { systemCode } from "./disk.ts";
 
 /**
  * As `FailStop.guard`, for what has promised nothing yet: making and filling a stage, reading names. A want of space or of

@@ -21,6 +21,7 @@ import type { Command, Founding, MemberRecord } from "../../../node/catalog/type
 import type { Entry } from "../../../node/raft/types.ts";
 import { foundingOf } from "../../../node/replication/founding.ts";
 import { openDataDirectory } from "../../../node/storage/data-directory.ts";
+import { systemDisk } from "../../../node/storage/system-disk.ts";
 import type { CatalogStore, DataDirectory, OpenedStores } from "../../../node/storage/types.ts";
 
 /** A folder that goes away when `scope` ends. */
@@ -53,6 +54,7 @@ export async function openNodeDirectory(path: string, founding: Founding, id: No
   const directory = await openDataDirectory({
     path,
     nodeId: id,
+    disk: systemDisk,
     logger: silentLogger,
     appliedOf: (catalog) => readMeta(catalog).applied,
   });

@@ -2,9 +2,10 @@ import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { BlobId } from "../../../node/base/ids.ts";
 import { silentLogger } from "../../../node/base/logger.ts";
-import { type BlobDisk, systemDisk } from "../../../node/storage/blobs/disk.ts";
 import { type FileBlobStore, openFileBlobStore } from "../../../node/storage/blobs/file-blob-store.ts";
 import { headerBytes, plainBytes } from "../../../node/storage/blobs/format.ts";
+import type { StorageDisk } from "../../../node/storage/disk.ts";
+import { systemDisk } from "../../../node/storage/system-disk.ts";
 import type { BlobStoreHarness } from "../blob-store-conformance.ts";
 import { temporaryFolder } from "./builders.ts";
 
@@ -18,7 +19,7 @@ export interface FileBlobHarness extends BlobStoreHarness {
 
 export interface FileBlobHarnessOptions {
   readonly batching: boolean;
-  readonly disk: BlobDisk;
+  readonly disk: StorageDisk;
   /** Undefined: a folder of its own, removed at the end. */
   readonly dataDir: string | undefined;
 }
@@ -30,10 +31,8 @@ export async function fileBlobHarness(options: Partial<FileBlobHarnessOptions> =
   const openStore = () => {
     boots += 1;
     const batching = options.batching ?? true;
-    return openFileBlobStore(
-      { dataDir, boots, logger: silentLogger, metrics: undefined, batching },
-      options.disk ?? systemDisk,
-    );
+    const disk = options.disk ?? systemDisk;
+    return openFileBlobStore({ dataDir, boots, disk, logger: silentLogger, metrics: undefined, batching });
   };
   const first = await openStore();
   let current = first;

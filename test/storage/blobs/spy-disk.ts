@@ -1,4 +1,5 @@
-import { type BlobDisk, systemDisk } from "../../../node/storage/blobs/disk.ts";
+import type { StorageDisk } from "../../../node/storage/disk.ts";
+import { systemDisk } from "../../../node/storage/system-disk.ts";
 
 export type DiskOperation =
   | "make-directory"
@@ -19,7 +20,7 @@ export interface DiskCall {
   readonly bytes: number;
 }
 
-export interface SpyDisk extends BlobDisk {
+export interface SpyDisk extends StorageDisk {
   /** Calls that have ended well, in the order they ended. */
   readonly done: DiskCall[];
   /** Called before each call; what it throws is the call's failure, what it awaits holds the call up. */
@@ -52,7 +53,7 @@ export function spyDisk(): SpyDisk {
     before: () => undefined,
     makeDirectory: (path) => watch("make-directory", path, 0, () => systemDisk.makeDirectory(path)),
     create: (path) => watch("create", path, 0, async () => opened(path, await systemDisk.create(path))),
-    openExisting: (path) => watch("open", path, 0, async () => opened(path, await systemDisk.openExisting(path))),
+    open: (path, access) => watch("open", path, 0, async () => opened(path, await systemDisk.open(path, access))),
     write: (fd, parts, at) =>
       watch(
         "write",

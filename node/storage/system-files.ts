@@ -1,40 +1,16 @@
 import fs from "node:fs";
+import { type StorageDisk, systemCode } from "./disk.ts";
+
+/** The part of a disk that is about files and names. */
+export type DiskFiles = Omit<StorageDisk, "lock" | "createLevel" | "cutLevel" | "openLevel">;
 
 /**
- * What the blob store asks of the operating system, as a seam: tests fail, fill and record it. Every call but `close` and
- * `sizeOf`, which never wait for the disk, runs in libuv's thread pool. Rejects with the system's own error.
+ * The operating system's files. Every call but `close` and `sizeOf`, which never wait for the disk, runs in libuv's thread
+ * pool. Callbacks instead of `fs.promises`: a small blob is six calls, and a `FileHandle` each costs as much again.
  */
-export interface BlobDisk {
-  /** A new file, for writing; rejects when it is there already. */
-  create(path: string): Promise<number>;
-  /** A file or a directory, for reading or for syncing. */
-  openExisting(path: string): Promise<number>;
-  /** Writes all of `parts`, one behind the other, from `position` on. */
-  write(fd: number, parts: readonly Uint8Array[], position: number): Promise<void>;
-  /** Fills `into` from `position` on, or less when the file ends; how many bytes were read. */
-  read(fd: number, into: Buffer, position: number): Promise<number>;
-  /** Length of an open file. */
-  sizeOf(fd: number): number;
-  /** Length of a file; undefined when there is none. */
-  sizeAt(path: string): Promise<number | undefined>;
-  /** Syncs the bytes and whatever is needed to find them (fdatasync). */
-  syncFile(fd: number): Promise<void>;
-  /** Syncs the names in an open directory. */
-  syncDirectory(fd: number): Promise<void>;
-  /** Names in a directory, in no order. */
-  names(path: string): Promise<readonly string[]>;
-  /** Fine if it is there already. */
-  makeDirectory(path: string): Promise<void>;
-  rename(from: string, to: string): Promise<void>;
-  /** Whether there was such a file. */
-  unlink(path: string): Promise<boolean>;
-  close(fd: number): void;
-}
-
-/** The real disk. Callbacks instead of `fs.promises`: a small blob is six calls, and a `FileHandle` each costs as much again. */
-export const systemDisk: BlobDisk = {
+export const systemFiles: DiskFiles = {
   create: (path) => call((done) => fs.open(path, "wx", 0o600, done)),
-  openExisting: (path) => call((done) => fs.open(path, "r", done)),
+  open: (path, access) => call((done) => fs.open(path, access === "read" ? "r" : "r+", done)),
   async write(fd, parts, position) {
     let rest = parts.filter((part) => part.length > 0);
     for (let at = position; rest.length > 0; ) {
@@ -66,18 +42,18 @@ export const systemDisk: BlobDisk = {
       if (systemCode(error) !== "EEXIST") throw error;
     }
   },
+  removeTree: (path) => call((done) => fs.rm(path, { recursive: true, force: true }, done)),
   rename: (from, to) => call((done) => fs.rename(from, to, done)),
   async unlink(path) {
     const removed = await orMissing(call<true>((done) => fs.unlink(path, (error) => done(error, true))));
     return removed ?? false;
   },
+  async freeBytes(path) {
+    const { bavail, bsize } = await call<fs.StatsFs>((done) => fs.statfs(path, done));
+    return bavail * bsize;
+  },
   close: (fd) => fs.closeSync(fd),
 };
-
-/** The system's name for what went wrong, such as `ENOSPC`; undefined for an error that is not the system's. */
-export function systemCode(error: unknown): string | undefined {
-  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-}
 
 function call<T>(start: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
