@@ -69,7 +69,7 @@ export class IncomingStream {
       return;
     }
     this.#onProved(this);
-    this.#answers.offer(encodeFrame({ type: "pong" }));
+    this.#answers.offer(encodeFrame({ type: "pong" }), "urgent");
     if (bytes.length > dialProofBytes) this.#decode(bytes.subarray(dialProofBytes));
   }
 
@@ -86,7 +86,7 @@ export class IncomingStream {
   #deliver(frame: WireFrame): boolean {
     switch (frame.type) {
       case "ping":
-        this.#answers.offer(encodeFrame({ type: "pong" }));
+        this.#answers.offer(encodeFrame({ type: "pong" }), "urgent");
         return true;
       case "pong":
         return false;

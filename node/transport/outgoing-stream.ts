@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { NodeId } from "../base/ids.ts";
 import { encodeFrame } from "./frame-codec.ts";
-import { FrameQueue } from "./frame-queue.ts";
+import { FrameQueue, laneOf } from "./frame-queue.ts";
 import type { StreamContext } from "./stream-context.ts";
 import { type DialedStream, dialPeer, socketErrorCode } from "./stream-dial.ts";
 import type { PeerFrame } from "./types.ts";
@@ -32,8 +32,13 @@ export class OutgoingStream {
     return this.#connection !== undefined;
   }
 
+  /** Bytes of frames that the kernel has not taken yet. */
+  get queuedBytes(): number {
+    return this.#connection?.queue.queuedBytes ?? 0;
+  }
+
   send(frame: PeerFrame): boolean {
-    return this.#connection?.queue.offer(encodeFrame(frame)) ?? false;
+    return this.#connection?.queue.offer(encodeFrame(frame), laneOf(frame)) ?? false;
   }
 
   /** Ends the stream for good, without an event. */
@@ -103,7 +108,7 @@ export class OutgoingStream {
         return;
       }
       this.#unanswered += 1;
-      this.#connection.queue.add(encodeFrame({ type: "ping" }));
+      this.#connection.queue.add(encodeFrame({ type: "ping" }), "urgent");
       this.#ping();
     });
   }

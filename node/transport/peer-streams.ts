@@ -163,6 +163,15 @@ function streamCounters(metrics: Metrics, outgoing: () => ReadonlyMap<NodeId, Ou
       for (const [peer, stream] of outgoing()) this.set({ peer }, stream.isConnected ? 1 : 0);
     },
   });
+  new Gauge({
+    ...of,
+    name: "deposito_peer_queue_bytes",
+    help: "bytes of frames for the peer that its connection has not taken yet",
+    collect() {
+      this.reset();
+      for (const [peer, stream] of outgoing()) this.set({ peer }, stream.queuedBytes);
+    },
+  });
   return {
     sent: new Counter({ ...of, name: "deposito_peer_frames_sent_total", help: "frames queued for the peer" }),
     dropped: new Counter({
