@@ -20,6 +20,7 @@ import type {
   MemberRecord,
   Outcome,
 } from "../catalog/types.ts";
+import { isQuorum } from "../raft/quorum.ts";
 import { Raft } from "../raft/raft.ts";
 import type { ConsensusCore, Effects, Leadership, RaftStatus } from "../raft/types.ts";
 import type { PeerFrame } from "../transport/types.ts";
@@ -78,6 +79,9 @@ export class ReplicatedCatalog implements Replication {
   #installing: Promise<void> | undefined;
   #refilling: boolean;
   #handedOver: (() => void) | undefined;
+  /** Peers whose process is known to be gone. */
+  readonly #gone = new Set<NodeId>();
+  #isLeaving = false;
 
   constructor(options: ReplicatedCatalogOptions, core: ConsensusCore) {
     this.#options = options;
@@ -246,18 +250,26 @@ export class ReplicatedCatalog implements Replication {
   }
 
   peerConnected(peer: NodeId): void {
+    this.#gone.delete(peer);
     if (peer === this.#leadership.leader) this.#proposer.resubmit();
   }
 
   peerRefused(peer: NodeId): void {
+    this.#gone.add(peer);
     this.#driver.step({ type: "peer-refused", peer });
+    this.#giveUpWithoutMajority();
   }
 
-  /** Hands leadership to the voter that is furthest; resolves when this node leads no more, or after `withinMs`. */
+  /**
+   * This node will stop: hands leadership to the voter that is furthest. Resolves when another one leads, when too many
+   * voters are gone for that, or after `withinMs`.
+   */
   async handOver(withinMs: number): Promise<void> {
+    this.#isLeaving = true;
+    this.#giveUpWithoutMajority();
     const { voters, outgoing } = this.raft().configuration;
     const isAlone = [...voters, ...outgoing].every((voter) => voter === this.#options.self);
-    if (this.#leadership.role !== "leader" || isAlone) return;
+    if (this.#leadership.role !== "leader" || isAlone || !this.#hasMajority) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = this.#options.clock.after(withinMs, resolve);
     this.#handedOver = resolve;
@@ -275,6 +287,19 @@ export class ReplicatedCatalog implements Replication {
     await this.snapshots.close();
     await this.#driver.stop();
     await this.#applier.stop();
+  }
+
+  /** Whether so many voters are not known to be gone that they could decide anything. */
+  get #hasMajority(): boolean {
+    return isQuorum(this.raft().configuration, (voter) => !this.#gone.has(voter));
+  }
+
+  /** Where the whole group stops at once, nobody waits for an answer that cannot come. */
+  #giveUpWithoutMajority(): void {
+    if (!this.#isLeaving || this.#hasMajority) return;
+    this.#proposer.stop();
+    this.#reads.stop();
+    this.#handedOver?.();
   }
 
   #submit(proposals: readonly Uint8Array[]): void {

@@ -181,6 +181,38 @@ describe("replicated catalog: three nodes", () => {
   });
 });
 
+describe("replicated catalog: the whole group stops", () => {
+  test("a leader whose majority is gone hands over to nobody, and answers at once who waits for a majority", async (t) => {
+    const group = await ReplicationGroup.start(t, 3);
+    const leader = await group.leader();
+    const gone = others(group, leader.id);
+    for (const { id } of gone) group.cut(id);
+    const waiting = [leader.replicated.propose(registerClient()), leader.replicated.barrier()];
+    const ends = waiting.map((each) => assert.rejects(each, (error) => hasCode(error, "no-quorum")));
+    const beganMs = performance.now();
+    const handedOver = leader.replicated.handOver(10_000);
+    for (const { id } of gone) leader.replicated.peerRefused(id);
+    await Promise.all([handedOver, ...ends]);
+    await leader.replicated.handOver(10_000);
+    assert.ok(performance.now() - beganMs < 4000);
+  });
+
+  test("one that is gone does not matter, and one that came back counts again", async (t) => {
+    const group = await ReplicationGroup.start(t, 3);
+    const leader = await group.leader();
+    const [one, two] = others(group, leader.id);
+    assert.ok(one && two);
+    leader.replicated.peerRefused(one.id);
+    leader.replicated.peerConnected(one.id);
+    leader.replicated.peerRefused(two.id);
+    const clientId = await register(leader);
+    await leader.replicated.handOver(10_000);
+    assert.notEqual(leader.replicated.raft().role, "leader");
+    await leader.replicated.barrier();
+    assert.ok(readClient(leader.replicated.catalog, clientId), "it still answers");
+  });
+});
+
 describe("replicated catalog: snapshots", () => {
   test("a node that is behind the trimmed log installs a snapshot while it runs, and goes on from there", async (t) => {
     const group = await ReplicationGroup.start(t, 3, { syncEveryEntries: 16, keepEntries: 8 });
