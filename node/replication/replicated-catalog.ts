@@ -20,18 +20,18 @@ import type {
   MemberRecord,
   Outcome,
 } from "../catalog/types.ts";
-import { isQuorum } from "../raft/quorum.ts";
 import { Raft } from "../raft/raft.ts";
-import type { ConsensusCore, Effects, Leadership, RaftStatus } from "../raft/types.ts";
+import type { ConsensusCore, Leadership, RaftStatus } from "../raft/types.ts";
 import type { PeerFrame } from "../transport/types.ts";
 import { type AppliedBatch, Applier } from "./applier.ts";
+import { CatalogReplacement } from "./catalog-replacement.ts";
 import { type Checkpoint, Checkpoints } from "./checkpoints.ts";
+import { Departure } from "./departure.ts";
 import { ConsensusDriver } from "./driver.ts";
 import { createReplicationMetrics, type ReplicationMetrics } from "./metrics.ts";
 import { Proposer } from "./proposer.ts";
 import { ReadBarrier } from "./read-barrier.ts";
 import type { ReplicatedCatalogOptions } from "./replication-options.ts";
-import { pullSnapshot } from "./snapshot-install.ts";
 import { SnapshotServer } from "./snapshot-source.ts";
 import { readStartState } from "./start-state.ts";
 import type { Replication } from "./types.ts";
@@ -64,6 +64,8 @@ export class ReplicatedCatalog implements Replication {
   readonly #applier: Applier;
   readonly #proposer: Proposer;
   readonly #reads: ReadBarrier;
+  readonly #replacement: CatalogReplacement;
+  readonly #departure: Departure;
   readonly #ownRowListeners = new Set<(rows: readonly HolderRow[]) => void>();
   readonly #stopping = new AbortController();
   readonly #metrics: ReplicationMetrics;
@@ -76,12 +78,7 @@ export class ReplicatedCatalog implements Replication {
   readonly #differing = new Map<NodeId, LogIndex>();
   #leadership: Leadership;
   #ready = false;
-  #installing: Promise<void> | undefined;
   #refilling: boolean;
-  #handedOver: (() => void) | undefined;
-  /** Peers whose process is known to be gone. */
-  readonly #gone = new Set<NodeId>();
-  #isLeaving = false;
 
   constructor(options: ReplicatedCatalogOptions, core: ConsensusCore) {
     this.#options = options;
@@ -111,7 +108,7 @@ export class ReplicatedCatalog implements Replication {
         readsConfirmed: (reads) => this.#reads.confirmed(reads),
         readsRefused: (positions) => this.#reads.refused(positions),
         leadership: (change) => this.#leadershipChanged(change),
-        snapshotNeeded: (need) => this.#installSnapshot(need),
+        snapshotNeeded: (need) => this.#replacement.begin(need),
       },
     });
     this.#applier = new Applier({
@@ -141,6 +138,26 @@ export class ReplicatedCatalog implements Replication {
       maxWaiting: maxWaitingReads,
       firstPosition: options.boots * maxPositionsPerBoot,
       ask: (position) => this.#driver.step({ type: "read", position }),
+    });
+    this.#replacement = new CatalogReplacement({
+      peers: options.peers,
+      begin: () => options.stores.installCatalog(),
+      clock,
+      logger: options.logger,
+      sources: (leader) => this.#snapshotSources(leader),
+      replace: (pulled) =>
+        this.#applier.replaceCatalog({
+          ...pulled,
+          complete: async () => watchCatalog(await pulled.complete(), onFatal),
+        }),
+      onFatal,
+    });
+    this.#departure = new Departure({
+      self: options.self,
+      clock,
+      raft: () => this.raft(),
+      transfer: () => this.#driver.step({ type: "transfer-leadership", to: undefined }),
+      giveUp: () => this.#giveUp(),
     });
   }
 
@@ -186,7 +203,7 @@ export class ReplicatedCatalog implements Replication {
 
   /** Whether this node is getting a new catalog from a peer. */
   get isInstalling(): boolean {
-    return this.#installing !== undefined;
+    return this.#replacement.isUnderWay;
   }
 
   raft(): RaftStatus {
@@ -250,56 +267,35 @@ export class ReplicatedCatalog implements Replication {
   }
 
   peerConnected(peer: NodeId): void {
-    this.#gone.delete(peer);
+    this.#departure.peerConnected(peer);
     if (peer === this.#leadership.leader) this.#proposer.resubmit();
   }
 
   peerRefused(peer: NodeId): void {
-    this.#gone.add(peer);
     this.#driver.step({ type: "peer-refused", peer });
-    this.#giveUpWithoutMajority();
+    this.#departure.peerRefused(peer);
   }
 
-  /**
-   * This node will stop: hands leadership to the voter that is furthest. Resolves when another one leads, when too many
-   * voters are gone for that, or after `withinMs`.
-   */
-  async handOver(withinMs: number): Promise<void> {
-    this.#isLeaving = true;
-    this.#giveUpWithoutMajority();
-    const { voters, outgoing } = this.raft().configuration;
-    const isAlone = [...voters, ...outgoing].every((voter) => voter === this.#options.self);
-    if (this.#leadership.role !== "leader" || isAlone || !this.#hasMajority) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#options.clock.after(withinMs, resolve);
-    this.#handedOver = resolve;
-    this.#driver.step({ type: "transfer-leadership", to: undefined });
-    await promise;
-    cancel();
+  /** This node will stop: resolves when another one leads, when none could, or after `withinMs`. */
+  handOver(withinMs: number): Promise<void> {
+    return this.#departure.begin(withinMs);
   }
 
   /** Gives up whoever waits for a majority here; resolves when nothing is written any more. */
   async stop(): Promise<void> {
-    this.#stopping.abort(new DepositoError("no-quorum", "this node is stopping"));
-    this.#proposer.stop();
-    this.#reads.stop();
-    await this.#installing;
+    const reason = new DepositoError("no-quorum", "this node is stopping");
+    this.#stopping.abort(reason);
+    this.#giveUp();
+    await this.#replacement.stop(reason);
     await this.snapshots.close();
     await this.#driver.stop();
     await this.#applier.stop();
   }
 
-  /** Whether so many voters are not known to be gone that they could decide anything. */
-  get #hasMajority(): boolean {
-    return isQuorum(this.raft().configuration, (voter) => !this.#gone.has(voter));
-  }
-
-  /** Where the whole group stops at once, nobody waits for an answer that cannot come. */
-  #giveUpWithoutMajority(): void {
-    if (!this.#isLeaving || this.#hasMajority) return;
+  /** Answers everybody who waits for a majority here, and refuses whoever comes. */
+  #giveUp(): void {
     this.#proposer.stop();
     this.#reads.stop();
-    this.#handedOver?.();
   }
 
   #submit(proposals: readonly Uint8Array[]): void {
@@ -313,8 +309,7 @@ export class ReplicatedCatalog implements Replication {
     const leaderChanged = change.leader !== this.#leadership.leader || change.term !== this.#leadership.term;
     this.#leadership = change;
     this.#options.logger.info(change, "leadership");
-    // Not before the new one leads: it may still need this node's vote.
-    if (change.role !== "leader" && change.leader !== undefined) this.#handedOver?.();
+    this.#departure.leadershipChanged(change);
     if (change.leader === undefined || !leaderChanged) return;
     this.#proposer.resubmit();
     this.#reads.retry();
@@ -338,38 +333,10 @@ export class ReplicatedCatalog implements Replication {
     void this.#driver.promisesRefilled();
   }
 
-  #installSnapshot(need: NonNullable<Effects["snapshotNeeded"]>): void {
-    if (this.#installing !== undefined || this.#stopping.signal.aborted) return;
-    this.#options.logger.info(
-      { from: need.from, index: need.position.index },
-      "too far behind the log: pulling a snapshot",
-    );
-    this.#installing = this.#pullAndReplace(need).then(
-      () => {
-        this.#installing = undefined;
-      },
-      (error: unknown) => {
-        this.#installing = undefined;
-        if (!this.#stopping.signal.aborted) this.#options.onFatal(error);
-      },
-    );
-  }
-
-  async #pullAndReplace(need: NonNullable<Effects["snapshotNeeded"]>): Promise<void> {
-    const { stores, peers, clock, logger, self, onFatal } = this.#options;
-    const pulled = await pullSnapshot({
-      peers,
-      clock,
-      logger,
-      sources: () => [need.from, ...this.members().flatMap(({ id }) => (id === self || id === need.from ? [] : [id]))],
-      begin: () => stores.installCatalog(),
-      atLeast: need.position.index,
-      signal: this.#stopping.signal,
-    });
-    await this.#applier.replaceCatalog({
-      ...pulled,
-      complete: async () => watchCatalog(await pulled.complete(), onFatal),
-    });
+  /** The leader first: it has what it said is needed. */
+  #snapshotSources(leader: NodeId): readonly NodeId[] {
+    const { self } = this.#options;
+    return [leader, ...this.members().flatMap(({ id }) => (id === self || id === leader ? [] : [id]))];
   }
 
   /** Nobody saw the entries that the snapshot stands for: whoever waits for one of them is told what is known. */

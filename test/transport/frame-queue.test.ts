@@ -101,7 +101,13 @@ test("Frame queue: a connection that is gone takes nothing, what waited for it i
 test("Frame queue: votes, acknowledgements and reads are urgent; appends, and heartbeats behind them, are not", () => {
   const at = { index: logIndex(1), term: term(1) };
   const lane = (message: RaftMessage) => laneOf({ type: "raft", message });
-  const append = { type: "append-request", term: term(1), previous: at, entries: [], commitIndex: logIndex(0) } as const;
+  const append = {
+    type: "append-request",
+    term: term(1),
+    previous: at,
+    entries: [],
+    commitIndex: logIndex(0),
+  } as const;
   assert.equal(lane(append), "bulk");
   assert.equal(lane({ type: "heartbeat-request", term: term(1), commitIndex: logIndex(0), round: 1 }), "bulk");
   assert.equal(lane({ type: "vote-request", term: term(2), last: at, transfer: false }), "urgent");
