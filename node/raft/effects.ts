@@ -11,6 +11,7 @@ export class EffectsDraft {
   readonly #refusedReads: number[] = [];
   readonly #loads: { readonly to: NodeId; readonly from: LogIndex; readonly maxBytes: number }[] = [];
   refusedProposals: Effects["refusedProposals"];
+  refusedMembership: Effects["refusedMembership"];
   snapshotNeeded: Effects["snapshotNeeded"];
   resetLog: LogPosition | undefined;
 
@@ -57,6 +58,7 @@ export class EffectsDraft {
       confirmedReads: this.#confirmedReads,
       refusedReads: this.#refusedReads,
       refusedProposals: this.refusedProposals,
+      refusedMembership: this.refusedMembership,
       loads: this.#loads,
       snapshotNeeded: this.snapshotNeeded,
       resetLog: this.resetLog,

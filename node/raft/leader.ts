@@ -1,35 +1,34 @@
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
-import { membersOf, votersOf } from "./configuration.ts";
+import { votersOf } from "./configuration.ts";
 import { entryBytes } from "./log.ts";
-import { Progress } from "./progress.ts";
+import { continueChange, endChange, followMembers } from "./membership.ts";
+import { appendOwn } from "./own-entries.ts";
 import { isQuorum, reachedByQuorum } from "./quorum.ts";
 import { ReadRounds } from "./read-index.ts";
 import { sendAppends, sendCommit, sendHeartbeat } from "./replicate.ts";
 import { becomeFollower, setLeader } from "./roles.ts";
 import { commitThrough, type Leading, type RaftState, send } from "./state.ts";
 import { continueTransfer } from "./transfer.ts";
-import type { Entry, EntryKind } from "./types.ts";
 
 /** A quorum voted: lead, and append an entry of the own term, without which nothing older may be committed (§8). */
 export function becomeLeader(state: RaftState): void {
   const { options, log, nowMs } = state;
   invariant(state.role === "candidate" && state.doubt === undefined, () => `${state.role} becomes leader`);
-  const nextIndex = logIndex(log.last.index + 1);
-  const others = membersOf(state.configurations.current).filter((member) => member !== options.id);
   state.role = "leader";
   state.votes = new Map();
   setLeader(state, options.id);
   const leading: Leading = {
-    progress: new Map(
-      others.map((member) => [member, new Progress({ nextIndex, nowMs, maxInflight: options.maxInflightAppends })]),
-    ),
+    progress: new Map(),
+    departing: [],
     reads: new ReadRounds(),
+    electedMs: nowMs,
     heartbeatDueMs: nowMs + options.heartbeatMs,
     uncommittedBytes: log.bytesAfter(state.commitIndex),
     transfer: undefined,
   };
   state.leading = leading;
+  followMembers(state, leading);
   appendOwn(state, leading, "noop", [new Uint8Array()]);
 }
 
@@ -51,20 +50,12 @@ export function propose(state: RaftState, commands: readonly Uint8Array[]): void
   appendOwn(state, leading, "command", commands);
 }
 
-function appendOwn(state: RaftState, leading: Leading, kind: EntryKind, payloads: readonly Uint8Array[]): void {
-  const { log, term } = state;
-  const first = log.last.index + 1;
-  const entries: Entry[] = payloads.map((data, at) => ({ index: logIndex(first + at), term, kind, data }));
-  log.append(entries);
-  state.effects.append(entries);
-  for (const entry of entries) leading.uncommittedBytes += entryBytes(entry);
-}
-
 /** Every `heartbeatMs`: steps down when no quorum was heard for an election timeout, otherwise says that it lives. */
 export function beat(state: RaftState, leading: Leading): void {
   const { id, electionTimeoutMs: timeoutMs, heartbeatMs } = state.options;
-  const isHeard = (node: NodeId) =>
-    node === id || state.nowMs - (leading.progress.get(node)?.heardMs ?? Number.NEGATIVE_INFINITY) < timeoutMs;
+  const heardMs = (node: NodeId) =>
+    Math.max(leading.electedMs, leading.progress.get(node)?.heardMs ?? Number.NEGATIVE_INFINITY);
+  const isHeard = (node: NodeId) => node === id || state.nowMs - heardMs(node) < timeoutMs;
   // CheckQuorum (dissertation §6.2): a leader that is cut off must not keep its followers' clients waiting.
   if (!isQuorum(state.configurations.current, isHeard)) return becomeFollower(state, state.term, undefined);
   if (leading.transfer !== undefined && state.nowMs >= leading.transfer.deadlineMs) leading.transfer = undefined;
@@ -75,11 +66,12 @@ export function beat(state: RaftState, leading: Leading): void {
 /** The end of each step of a leader: commits what is replicated widely enough, and sends whatever is due. */
 export function lead(state: RaftState, leading: Leading): void {
   advanceCommit(state, leading);
+  continueChange(state, leading);
   for (const [peer, progress] of leading.progress) sendAppends(state, peer, progress);
   advanceReads(state, leading);
   for (const [peer, progress] of leading.progress) sendCommit(state, leading, peer, progress);
   continueTransfer(state, leading);
-  if (isRemoved(state)) becomeFollower(state, state.term, undefined);
+  endChange(state, leading);
 }
 
 function advanceCommit(state: RaftState, leading: Leading): void {
@@ -91,12 +83,6 @@ function advanceCommit(state: RaftState, leading: Leading): void {
   if (reached <= commitIndex || log.termAt(reached) !== state.term) return;
   for (const entry of log.between(logIndex(commitIndex + 1), reached)) leading.uncommittedBytes -= entryBytes(entry);
   commitThrough(state, reached);
-}
-
-/** A leader that is not in the committed configuration any more manages it up to this point and no further (§6). */
-function isRemoved(state: RaftState): boolean {
-  const { current, currentIndex } = state.configurations;
-  return currentIndex <= state.commitIndex && !votersOf(current).includes(state.options.id);
 }
 
 /** Registers a read of this node or of another. */

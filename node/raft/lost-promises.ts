@@ -24,7 +24,7 @@
  * steps down, and the others elect one of a term in which this node cannot have promised anything.
  */
 import { type LogIndex, logIndex, type NodeId, term } from "../base/ids.ts";
-import { becomeFollower } from "./roles.ts";
+import { becomeFollower, isFromLeader } from "./roles.ts";
 import { type RaftState, sendAfterSync } from "./state.ts";
 import type { RaftMessage } from "./types.ts";
 
@@ -48,10 +48,6 @@ export function leavesTerm(state: RaftState, message: RaftMessage): boolean {
   doubt.throughTerm = term(Math.max(doubt.throughTerm, message.term));
   becomeFollower(state, term(message.term + 1), undefined);
   return true;
-}
-
-function isFromLeader({ type }: RaftMessage): boolean {
-  return type === "append-request" || type === "heartbeat-request" || type === "install-snapshot-request";
 }
 
 /** Ends the doubt when the log is refilled; see above. */

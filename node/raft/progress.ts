@@ -23,8 +23,8 @@ export class Progress {
   #lastAppendMs = Number.NEGATIVE_INFINITY;
   #load: { readonly from: LogIndex; readonly askedMs: number } | undefined;
   readonly #maxInflight: number;
-  /** When the follower was last heard of. */
-  heardMs: number;
+  /** When the follower was last heard. */
+  heardMs = Number.NEGATIVE_INFINITY;
   /** The newest read round the follower has answered. */
   confirmedRound = 0;
   /** The highest commit index the follower can have learned from what was sent. */
@@ -32,10 +32,9 @@ export class Progress {
   /** Something sent may be lost: send an append that finds out, even an empty one. */
   nudge = false;
 
-  constructor(options: { readonly nextIndex: LogIndex; readonly maxInflight: number; readonly nowMs: number }) {
-    this.#nextIndex = options.nextIndex;
+  constructor(options: { readonly nextIndex: number; readonly maxInflight: number }) {
+    this.#nextIndex = logIndex(options.nextIndex);
     this.#maxInflight = options.maxInflight;
-    this.heardMs = options.nowMs;
   }
 
   get state(): ProgressState {

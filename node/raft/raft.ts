@@ -5,12 +5,12 @@
  *   input ──► Raft.step ──► by message and role                             ──► Effects
  *              terms        election.ts   who leads
  *                           follower.ts   takes in appends and snapshots
- *                           leader.ts     commits, confirms reads; replicate.ts, transfer.ts
+ *                           leader.ts     commits, confirms reads; replicate.ts, transfer.ts, membership.ts
  *                           state.ts      the one record all of them change
  */
 import { logIndex, type NodeId } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
-import { isAloneQuorum } from "./configuration.ts";
+import { isAloneQuorum, isVoter, membersOf } from "./configuration.ts";
 import { EffectsDraft } from "./effects.ts";
 import {
   electionTimedOut,
@@ -31,12 +31,14 @@ import {
 } from "./follower.ts";
 import { beat, lead, propose, registerRead } from "./leader.ts";
 import { leavesTerm, settleDoubt } from "./lost-promises.ts";
+import { changeMembership } from "./membership.ts";
 import { onAppendResponse, onEntriesLoaded, onHeartbeatResponse } from "./replicate.ts";
-import { becomeFollower } from "./roles.ts";
+import { becomeFollower, isFromLeader } from "./roles.ts";
 import {
   createState,
   hardStateOf,
   hearsLeader,
+  isActive,
   isPromotable,
   leadershipOf,
   type RaftState,
@@ -93,9 +95,10 @@ export class Raft implements ConsensusCore {
 
   status(): RaftStatus {
     const { commitIndex, applied, log, configurations, doubt, leading } = this.#state;
-    const progress = [...(leading?.progress ?? [])].map(
-      ([node, { matchIndex, state }]) => [node, { matchIndex, state }] as const,
-    );
+    const progress = [...(leading?.progress ?? [])].map(([node, each]) => {
+      const { matchIndex, state } = each;
+      return [node, { matchIndex, state, isActive: isActive(this.#state, each) }] as const;
+    });
     return {
       ...leadershipOf(this.#state),
       commitIndex,
@@ -144,6 +147,8 @@ export class Raft implements ConsensusCore {
       case "transfer-leadership":
         if (state.leading !== undefined) startTransfer(state, state.leading, input.to);
         return;
+      case "change-membership":
+        return changeMembership(state, input);
     }
   }
 
@@ -188,11 +193,20 @@ export class Raft implements ConsensusCore {
     if (message.term < state.term) return this.#receiveStale(from, message);
     if (message.term > state.term) {
       // A node that was removed, or cut off, must not depose a leader that the others hear (§6).
-      if (message.type === "vote-request" && !message.transfer && hearsLeader(state)) return;
+      if (message.type === "vote-request" && hearsLeader(state) && !this.#isTransfer(from, message)) return;
+      if (message.type !== "vote-request" && !isFromLeader(message) && !this.#isMember(from)) return;
       becomeFollower(state, message.term, undefined);
     }
     if (leavesTerm(state, message)) return this.#receiveStale(from, message);
     this.#handle(from, message);
+  }
+
+  #isTransfer(from: NodeId, { transfer }: Extract<RaftMessage, { type: "vote-request" }>): boolean {
+    return transfer && isVoter(this.#state.configurations.current, from);
+  }
+
+  #isMember(node: NodeId): boolean {
+    return membersOf(this.#state.configurations.current).includes(node);
   }
 
   #handle(from: NodeId, message: Exclude<RaftMessage, { type: "pre-vote-request" | "pre-vote-response" }>): void {

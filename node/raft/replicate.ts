@@ -112,6 +112,16 @@ export function sendCommit(state: RaftState, leading: Leading, peer: NodeId, pro
     sendHeartbeat(state, leading, peer, progress);
 }
 
+/** The last message to a follower that is a member no more: what it takes to know that, where one message can say it. */
+export function sendFarewell(state: RaftState, leading: Leading, peer: NodeId, progress: Progress): void {
+  const { log, options, configurations } = state;
+  if (progress.toldCommit >= configurations.currentIndex) return;
+  const entries =
+    progress.nextIndex > log.base.index ? log.slice(progress.nextIndex, options.maxAppendBytes) : undefined;
+  if (entries !== undefined) sendAppend(state, peer, progress, entries);
+  else sendHeartbeat(state, leading, peer, progress);
+}
+
 function noteTold(progress: Progress, commitIndex: number): void {
   const told: LogIndex = logIndex(commitIndex);
   if (told > progress.toldCommit) progress.toldCommit = told;

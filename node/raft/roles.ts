@@ -1,6 +1,7 @@
 import type { NodeId, Term } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import { type RaftState, raiseTerm, resetElectionTimer, send } from "./state.ts";
+import type { RaftMessage } from "./types.ts";
 
 /**
  * Follows `leader` (undefined: nobody yet) in `term`. A leader that steps down keeps nothing: its reads are refused,
@@ -24,6 +25,11 @@ export function becomeFollower(state: RaftState, term: Term, leader: NodeId | un
 export function setLeader(state: RaftState, leader: NodeId | undefined): void {
   for (const position of state.forwardedReads.drain()) state.effects.refuseRead(position);
   state.leader = leader;
+}
+
+/** Whether only the leader of its term sends such a message. */
+export function isFromLeader({ type }: RaftMessage): boolean {
+  return type === "append-request" || type === "heartbeat-request" || type === "install-snapshot-request";
 }
 
 /** The leader of the current term was heard: nobody stands for election for another timeout. */

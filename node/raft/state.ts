@@ -1,6 +1,7 @@
 import { type LogIndex, logIndex, type NodeId, type Term, term } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
-import { ConfigurationHistory, isAloneQuorum, isVoter } from "./configuration.ts";
+import { isAloneQuorum, isVoter } from "./configuration.ts";
+import { ConfigurationHistory } from "./configuration-history.ts";
 import { EffectsDraft } from "./effects.ts";
 import { RaftLog } from "./log.ts";
 import type { Progress } from "./progress.ts";
@@ -39,8 +40,12 @@ export interface RaftState {
 
 /** What only a leader keeps. */
 export interface Leading {
+  /** What each other member has, and may be sent. */
   readonly progress: Map<NodeId, Progress>;
+  /** Those among them who are members no more, as soon as the newest configuration is committed. */
+  departing: readonly NodeId[];
   readonly reads: ReadRounds;
+  readonly electedMs: number;
   heartbeatDueMs: number;
   uncommittedBytes: number;
   transfer: { readonly to: NodeId; readonly deadlineMs: number; askedMs: number } | undefined;
@@ -96,9 +101,17 @@ export function hardStateOf(state: RaftState): HardState {
   return { term: state.term, votedFor: state.votedFor };
 }
 
-/** Whether this node may stand for election. */
-export function isPromotable(state: RaftState): boolean {
-  return state.doubt === undefined && isVoter(state.configurations.current, state.options.id);
+/**
+ * Whether this node may stand for election: also where a change that is not committed takes its vote away, for it may be
+ * the only one left who holds that change (dissertation §4.2.2).
+ */
+export function isPromotable({ doubt, configurations, commitIndex, options }: RaftState): boolean {
+  return doubt === undefined && configurations.since(commitIndex).some((each) => isVoter(each, options.id));
+}
+
+/** Whether a follower was heard within an election timeout. */
+export function isActive(state: RaftState, progress: Progress): boolean {
+  return state.nowMs - progress.heardMs < state.options.electionTimeoutMs;
 }
 
 /** Whether a live leader is known, so that nobody else gets a vote (§6, dissertation §4.2.3). */

@@ -1,6 +1,6 @@
 import type { NodeId } from "../base/ids.ts";
 import type { Progress } from "./progress.ts";
-import { type Leading, type RaftState, send } from "./state.ts";
+import { isActive, type Leading, type RaftState, send } from "./state.ts";
 
 /**
  * Begins to hand leadership to `to`, or to the voter that is furthest (dissertation §3.10): no proposals any more, the
@@ -25,14 +25,20 @@ export function continueTransfer(state: RaftState, leading: Leading): void {
   send(state, transfer.to, { type: "timeout-now", term: state.term });
 }
 
+/** Lets the voter that is furthest stand for election now, for this leader goes without waiting for anybody. */
+export function handOverAtOnce(state: RaftState, leading: Leading): void {
+  const wasAsked = leading.transfer !== undefined && Number.isFinite(leading.transfer.askedMs);
+  const heir = wasAsked ? undefined : furthestVoter(state, leading);
+  if (heir !== undefined) send(state, heir, { type: "timeout-now", term: state.term });
+}
+
 function mayTakeOver(state: RaftState, leading: Leading, node: NodeId): boolean {
   return state.configurations.current.voters.includes(node) && leading.progress.has(node);
 }
 
 function furthestVoter(state: RaftState, leading: Leading): NodeId | undefined {
-  const isAlive = (progress: Progress) => state.nowMs - progress.heardMs < state.options.electionTimeoutMs;
   const candidates = [...leading.progress].filter(([node]) => mayTakeOver(state, leading, node));
-  const alive = candidates.filter(([, progress]) => isAlive(progress));
+  const alive = candidates.filter(([, progress]) => isActive(state, progress));
   let best: [NodeId, Progress] | undefined;
   for (const each of alive.length > 0 ? alive : candidates)
     if (best === undefined || each[1].matchIndex > best[1].matchIndex) best = each;

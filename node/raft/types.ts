@@ -134,7 +134,22 @@ export type Input =
   /** The connection to `peer` broke and a new one was refused: its process is gone. */
   | { readonly type: "peer-refused"; readonly peer: NodeId }
   /** Hands leadership to `to`, or to the most up-to-date voter when left out. Leader only. */
-  | { readonly type: "transfer-leadership"; readonly to: NodeId | undefined };
+  | { readonly type: "transfer-leadership"; readonly to: NodeId | undefined }
+  /** Asks this leader to make these the members; `Effects.refusedMembership` says why not. */
+  | ({ readonly type: "change-membership" } & WantedMembers);
+
+/** Who shall take part, each node once; at least one voter. How to get there is the core's business. */
+export interface WantedMembers {
+  readonly voters: readonly NodeId[];
+  readonly learners: readonly NodeId[];
+}
+
+/**
+ * Why a change of members was not begun. `change-under-way`: the configuration is joint, or not committed yet.
+ * `too-early`: the leader has committed nothing of its own term yet, or is handing over. `learner-behind`: who becomes a
+ * voter must be a learner that answers, and close to the end of the log.
+ */
+export type MembershipRefusal = "not-leader" | "change-under-way" | "too-early" | "learner-behind";
 
 /** What the driver must do, in this order: persist → `messagesAfterSync`; everything else at once. */
 export interface Effects {
@@ -160,6 +175,8 @@ export interface Effects {
   readonly refusedReads: readonly number[];
   /** Why the commands of this `propose` were not appended; undefined when they were, or none were given. */
   readonly refusedProposals: "not-leader" | "too-many-uncommitted" | undefined;
+  /** Why this `change-membership` did nothing; undefined when it did, or the members are those wanted already. */
+  readonly refusedMembership: MembershipRefusal | undefined;
   /** Entries to read back from the log store for a follower that is behind what is held in memory. */
   readonly loads: readonly { readonly to: NodeId; readonly from: LogIndex; readonly maxBytes: number }[];
   /** Set when this follower must pull a snapshot of at least `position`, best from `from`. */
@@ -215,11 +232,15 @@ export interface RaftStatus extends Leadership {
   readonly last: LogPosition;
   readonly configuration: Configuration;
   readonly lostPromises: boolean;
-  /** Leader only: what it knows of each other member. */
-  readonly progress: ReadonlyMap<
-    NodeId,
-    { readonly matchIndex: LogIndex; readonly state: "probe" | "replicate" | "snapshot" }
-  >;
+  /** Leader only: what it knows of each other member, and of those who are on the way out. */
+  readonly progress: ReadonlyMap<NodeId, ProgressStatus>;
+}
+
+export interface ProgressStatus {
+  readonly matchIndex: LogIndex;
+  readonly state: "probe" | "replicate" | "snapshot";
+  /** Heard within an election timeout. */
+  readonly isActive: boolean;
 }
 
 /** The pure consensus core, as its driver sees it. */

@@ -54,6 +54,10 @@ interface Batch {
   readonly messages: Envelope[];
 }
 
+/** What a step answers whoever asked for it. */
+export type Refusals = Pick<Effects, "refusedProposals" | "refusedMembership">;
+const notLeading: Refusals = { refusedProposals: "not-leader", refusedMembership: "not-leader" };
+
 const maxBatchEntries = 4096;
 
 /** Steps the core, makes its effects durable, and lets out what they allow, in that order. */
@@ -82,15 +86,15 @@ export class ConsensusDriver {
   }
 
   /** Gives the core one input and carries out what follows. Does nothing once stopped. */
-  step(input: Input): Pick<Effects, "refusedProposals"> {
-    if (this.#stopped) return { refusedProposals: "not-leader" };
+  step(input: Input): Refusals {
+    if (this.#stopped) return notLeading;
     try {
       const effects = this.#core.step(this.#options.clock.monotonicMs(), input);
       this.#carryOut(effects);
       return effects;
     } catch (error) {
       this.#fail(error);
-      return { refusedProposals: "not-leader" };
+      return notLeading;
     }
   }
 

@@ -2,16 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { logIndex, type NodeId, term } from "../../node/base/ids.ts";
-import {
-  ConfigurationHistory,
-  decodeConfiguration,
-  encodeConfiguration,
-  membersOf,
-} from "../../node/raft/configuration.ts";
+import { decodeConfiguration, encodeConfiguration, membersOf } from "../../node/raft/configuration.ts";
+import { ConfigurationHistory } from "../../node/raft/configuration-history.ts";
 import { Progress } from "../../node/raft/progress.ts";
 import { countVotes, majority, reachedByQuorum } from "../../node/raft/quorum.ts";
 import { TermRuns } from "../../node/raft/term-runs.ts";
-import { at, bytes, configurationOf, entriesOf, n1, n2, n3, n4, node, runsOf } from "./support.ts";
+import { at, bytes, configurationEntry, configurationOf, entriesOf, n1, n2, n3, n4, node, runsOf } from "./support.ts";
 
 const someNodes = fc
   .uniqueArray(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 5 })
@@ -97,25 +93,25 @@ test("Configuration: comes back from its bytes as it was; anything else is refus
 
 test("Configuration: the history goes back as far as anything may be truncated", () => {
   const history = new ConfigurationHistory(logIndex(2), configurationOf({ voters: [n1] }));
-  for (const [index, voters] of [
-    [5, [n1, n2]],
-    [7, [n1, n2, n3]],
-  ] as const)
-    history.adopt([{ ...at(index, 1), kind: "configuration", data: encodeConfiguration(configurationOf({ voters })) }]);
+  history.adopt([
+    configurationEntry(5, 1, { voters: [n1], learners: [n2] }),
+    configurationEntry(7, 1, { voters: [n1, n2], outgoing: [n1] }),
+  ]);
   history.settleThrough(logIndex(6));
   history.truncateFrom(logIndex(7));
-  assert.deepEqual([history.currentIndex, history.current.voters], [5, [n1, n2]]);
+  assert.deepEqual([history.currentIndex, history.current.learners], [5, [n2]]);
+  assert.throws(() => history.truncateFrom(logIndex(5)), { name: "InvariantError" });
 });
 
 test("Progress: a refusal that is older than what is known changes nothing", () => {
-  const progress = new Progress({ nextIndex: logIndex(9), maxInflight: 4, nowMs: 0 });
+  const progress = new Progress({ nextIndex: logIndex(9), maxInflight: 4 });
   progress.matched(logIndex(8), logIndex(0));
   assert.equal(progress.rejected(logIndex(6), logIndex(9), logIndex(9)), false);
   assert.deepEqual([progress.state, progress.nextIndex], ["replicate", 9]);
 });
 
 test("Progress: a follower whose log is shorter than it acknowledged is probed from where it ends", () => {
-  const progress = new Progress({ nextIndex: logIndex(9), maxInflight: 4, nowMs: 0 });
+  const progress = new Progress({ nextIndex: logIndex(9), maxInflight: 4 });
   progress.matched(logIndex(8), logIndex(0));
   assert.equal(progress.rejected(logIndex(8), logIndex(5), logIndex(5)), true);
   assert.deepEqual([progress.state, progress.matchIndex, progress.nextIndex], ["probe", 0, 6]);

@@ -171,6 +171,11 @@ export class Cluster {
     return this.#position;
   }
 
+  /** Asks `id` to make these the members. */
+  change(id: NodeId, voters: readonly NodeId[], learners: readonly NodeId[] = []): Effects["refusedMembership"] {
+    return this.step(id, { type: "change-membership", voters, learners }).refusedMembership;
+  }
+
   /** Cuts both ways between `id` and the others (all, if none are given). */
   cut(id: NodeId, ...others: NodeId[]): void {
     for (const other of others.length > 0 ? others : this.nodes.keys()) {

@@ -84,10 +84,12 @@ test("ReadIndex: an answer of an older term confirms nothing", () => {
 });
 
 test("ReadIndex: learners do not confirm, and a joint configuration needs both majorities", () => {
-  const configuration = configurationOf({ voters: [n1, n2], outgoing: [n1, n3], learners: [n4, n5] });
+  const configuration = configurationOf({ voters: [n1, n3], learners: [n2, n4, n5] });
   const solo = new Solo({ configuration });
-  solo.lead(n2, n3);
-  for (const voter of [n2, n3]) solo.match(voter, 1);
+  solo.lead(n3);
+  for (const follower of [n2, n3]) solo.match(follower, 1);
+  confirm(solo, n2, 0);
+  solo.step({ type: "change-membership", voters: [n1, n2], learners: [n4, n5] });
   solo.step({ type: "read", position: 1 });
   for (const other of [n4, n5, n2]) assert.equal(confirm(solo, other, 1).confirmedReads.length, 0);
   assert.equal(confirm(solo, n3, 1).confirmedReads.length, 1);

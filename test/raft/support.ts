@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type LogIndex, logIndex, type NodeId, type Term, term } from "../../node/base/ids.ts";
+import { encodeConfiguration } from "../../node/raft/configuration.ts";
 import { Raft } from "../../node/raft/raft.ts";
 import type {
   Configuration,
@@ -48,6 +49,11 @@ export function runsOf(entries: readonly Entry[]): LogPosition[] {
 
 export function configurationOf(parts: Partial<Configuration>): Configuration {
   return { voters: [], outgoing: [], learners: [], learnersNext: [], ...parts };
+}
+
+/** The log entry of a configuration. */
+export function configurationEntry(index: number, ofTerm: number, parts: Partial<Configuration>): Entry {
+  return { ...at(index, ofTerm), kind: "configuration", data: encodeConfiguration(configurationOf(parts)) };
 }
 
 /** Deterministic chance (mulberry32). */

@@ -10,6 +10,7 @@ export const noEffects: Effects = {
   confirmedReads: [],
   refusedReads: [],
   refusedProposals: undefined,
+  refusedMembership: undefined,
   loads: [],
   snapshotNeeded: undefined,
   leadership: undefined,
