@@ -46,7 +46,7 @@ import {
   send,
   sendAfterSync,
 } from "./state.ts";
-import { startTransfer } from "./transfer.ts";
+import { startTransfer, transferLeadership } from "./transfer.ts";
 import type {
   ConsensusCore,
   Effects,
@@ -145,8 +145,7 @@ export class Raft implements ConsensusCore {
       case "peer-refused":
         return this.#peerRefused(input.peer);
       case "transfer-leadership":
-        if (state.leading !== undefined) startTransfer(state, state.leading, input.to);
-        return;
+        return transferLeadership(state, input.to);
       case "change-membership":
         return changeMembership(state, input);
     }
@@ -234,6 +233,9 @@ export class Raft implements ConsensusCore {
         return this.#readAnswered(message);
       case "timeout-now":
         return onTimeoutNow(state);
+      case "transfer-request":
+        if (leading?.progress.has(from)) startTransfer(state, leading, message.to);
+        return;
     }
   }
 
@@ -259,6 +261,7 @@ export class Raft implements ConsensusCore {
       case "heartbeat-response":
       case "read-index-response":
       case "timeout-now":
+      case "transfer-request":
       case "pre-vote-request":
       case "pre-vote-response":
         return;

@@ -2,6 +2,13 @@ import type { NodeId } from "../base/ids.ts";
 import type { Progress } from "./progress.ts";
 import { isActive, type Leading, type RaftState, send } from "./state.ts";
 
+/** Leadership shall go to `to`: begun here, or asked of the leader, once; where none is known, nothing happens. */
+export function transferLeadership(state: RaftState, to: NodeId | undefined): void {
+  const { leading, leader, term } = state;
+  if (leading !== undefined) startTransfer(state, leading, to);
+  else if (leader !== undefined) send(state, leader, { type: "transfer-request", term, to });
+}
+
 /**
  * Begins to hand leadership to `to`, or to the voter that is furthest (dissertation §3.10): no proposals any more, the
  * target catches up, `timeout-now`; given up after an election timeout. Does nothing when there is no such voter.

@@ -102,7 +102,13 @@ export type RaftMessage =
       /** Undefined: refused (not the leader any more); ask again. */
       readonly readIndex: LogIndex | undefined;
     }
-  | { readonly type: "timeout-now"; readonly term: Term };
+  | { readonly type: "timeout-now"; readonly term: Term }
+  | {
+      /** A follower's `transfer-leadership`, passed on to its leader. */
+      readonly type: "transfer-request";
+      readonly term: Term;
+      readonly to: NodeId | undefined;
+    };
 
 /** A message with its address. */
 export interface Envelope {
@@ -133,7 +139,7 @@ export type Input =
   | { readonly type: "snapshot-installed"; readonly position: LogPosition; readonly configuration: Configuration }
   /** The connection to `peer` broke and a new one was refused: its process is gone. */
   | { readonly type: "peer-refused"; readonly peer: NodeId }
-  /** Hands leadership to `to`, or to the most up-to-date voter when left out. Leader only. */
+  /** Hands leadership to `to`, or to the most up-to-date voter when left out. A follower asks its leader to do so. */
   | { readonly type: "transfer-leadership"; readonly to: NodeId | undefined }
   /** Asks this leader to make these the members; `Effects.refusedMembership` says why not. */
   | ({ readonly type: "change-membership" } & WantedMembers);

@@ -1,4 +1,4 @@
-import { type LogIndex, logIndex, term } from "../base/ids.ts";
+import { type LogIndex, logIndex, type NodeId, parseNodeId, term } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import type { Entry, EntryKind, LogPosition, RaftMessage } from "../raft/types.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
@@ -9,6 +9,7 @@ import { ByteReader, ByteWriter } from "./bytes.ts";
  *
  *   append-request   previous {index, term}, commitIndex, u32 count, count × (u64 term, u8 kind, u32 length, bytes)
  *   append-response  u8 1, matchIndex │ u8 0, previousIndex, hint {index, term}
+ *   transfer-request u8 length, the node's id in ASCII; length 0: whoever is furthest
  */
 export function encodeRaftMessage(message: RaftMessage): Buffer {
   const head = (sizeBytes: number) => new ByteWriter(9 + sizeBytes).u8(kinds[message.type]).whole(message.term);
@@ -44,6 +45,13 @@ export function encodeRaftMessage(message: RaftMessage): Buffer {
         .finish();
     case "timeout-now":
       return head(0).finish();
+    case "transfer-request": {
+      const to = Buffer.from(message.to ?? "", "latin1");
+      return head(1 + to.length)
+        .u8(to.length)
+        .raw(to)
+        .finish();
+    }
   }
 }
 
@@ -89,6 +97,8 @@ function decodeBody(type: RaftMessage["type"], at: Pick<RaftMessage, "term">, re
     }
     case "timeout-now":
       return { type, ...at };
+    case "transfer-request":
+      return { type, ...at, to: readNode(reader) };
   }
 }
 
@@ -156,6 +166,14 @@ function readIndexOf(reader: ByteReader, present: boolean): LogIndex | undefined
   return present ? index : undefined;
 }
 
+function readNode(reader: ByteReader): NodeId | undefined {
+  const sizeBytes = reader.u8();
+  if (sizeBytes === 0) return undefined;
+  const id = parseNodeId(reader.raw(sizeBytes).toString("latin1"));
+  if (id === undefined) reader.fail();
+  return id;
+}
+
 function readFlag(reader: ByteReader): boolean {
   const value = reader.u8();
   if (value > 1) reader.fail();
@@ -178,5 +196,6 @@ const kindNames: readonly (RaftMessage["type"] | undefined)[] = [
   "read-index-request",
   "read-index-response",
   "timeout-now",
+  "transfer-request",
 ];
 const kinds = Object.fromEntries(kindNames.map((name, kind) => [name, kind])) as Record<RaftMessage["type"], number>;

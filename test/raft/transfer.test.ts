@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { term } from "../../node/base/ids.ts";
 import { Cluster } from "./cluster.ts";
 import { configurationOf, electionTimeoutMs, heartbeatMs, messagesOf, n1, n2, n3, n4, only, Solo } from "./support.ts";
 
@@ -93,10 +94,44 @@ test("Transfer: another target takes the place of the first", () => {
   assert.equal(cluster.leader?.id, n3);
 });
 
-test("Transfer: a follower asked to hand over does nothing", () => {
+test("Transfer: a follower asked to hand over passes it on to its leader", () => {
   const cluster = led();
-  const effects = cluster.step(n2, { type: "transfer-leadership", to: n3 });
+  cluster.step(n2, { type: "transfer-leadership", to: n3 });
+  cluster.settle();
+  assert.equal(cluster.leader?.id, n3);
+});
+
+test("Transfer: a follower that knows no leader does nothing", () => {
+  const effects = new Solo().step({ type: "transfer-leadership", to: n3 });
   assert.equal(effects.messages.length + effects.messagesAfterSync.length, 0);
+});
+
+test("Transfer: a request that is lost changes nothing, and the next one counts", () => {
+  const cluster = led();
+  cluster.filter = ({ message }) => message.type !== "transfer-request";
+  cluster.step(n2, { type: "transfer-leadership", to: n2 });
+  cluster.run(2 * electionTimeoutMs);
+  assert.equal(cluster.leader?.id, n1);
+  assert.equal(cluster.propose(n1, "a").refusedProposals, undefined);
+  cluster.heal();
+  cluster.step(n2, { type: "transfer-leadership", to: n2 });
+  cluster.settle();
+  assert.equal(cluster.leader?.id, n2);
+});
+
+test("Transfer: a request that finds no leader, is old, or comes from a stranger is ignored", () => {
+  const request = { type: "transfer-request", term: term(1), to: n2 } as const;
+  assert.equal(new Solo({ term: 1 }).receive(n2, request).messages.length, 0);
+  const solo = new Solo({ term: 1 });
+  solo.lead(n2);
+  solo.match(n2, 1);
+  for (const [from, of] of [
+    [n2, 1],
+    [n4, 2],
+    [n4, 3],
+  ] as const)
+    assert.equal(messagesOf(solo.receive(from, { ...request, term: term(of) }), "timeout-now").length, 0);
+  assert.deepEqual([solo.core.status().role, solo.term], ["leader", 2]);
 });
 
 test("Transfer: a learner that is told to stand does not", () => {

@@ -60,6 +60,11 @@ const raftMessage: fc.Arbitrary<RaftMessage> = fc.oneof(
     readIndex: fc.option(index, { nil: undefined }),
   }),
   fc.record({ type: fc.constant("timeout-now" as const), term: terms }),
+  fc.record({
+    type: fc.constant("transfer-request" as const),
+    term: terms,
+    to: fc.constantFrom(undefined, nodeId("n1"), nodeId(`a-${"z".repeat(30)}`)),
+  }),
 );
 
 const status = fc.record({
@@ -162,12 +167,17 @@ const malformed: readonly [string, Buffer][] = [
     "that claims 4 billion proposals",
     patched(encoded([{ type: "proposals", proposals: [] }]), (b) => b.fill(0xff, 5), 0),
   ],
+  ["of a transfer to what is no node's id", patched(encoded([transfer()]), (b) => b.fill("A", b.length - 1), 0)],
   ["of a status that is not msgpack", Buffer.from("0000000203c1", "hex")],
   ["of a status with a hole", Buffer.from("000000020380", "hex")],
 ];
 
 function timeoutNow(): WireFrame {
   return { type: "raft", message: { type: "timeout-now", term: term(7) } };
+}
+
+function transfer(): WireFrame {
+  return { type: "raft", message: { type: "transfer-request", term: term(7), to: nodeId("n1") } };
 }
 
 function emptyAppend(): WireFrame {

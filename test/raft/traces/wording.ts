@@ -94,6 +94,8 @@ function sayBody(message: RaftMessage): string {
       return `read ${message.position} ${message.readIndex === undefined ? "refused" : `at ${message.readIndex}`}`;
     case "timeout-now":
       return "";
+    case "transfer-request":
+      return message.to ?? "";
   }
 }
 
