@@ -6,7 +6,7 @@ import { continueChange, endChange, followMembers } from "./membership.ts";
 import { appendOwn } from "./own-entries.ts";
 import { isQuorum, reachedByQuorum } from "./quorum.ts";
 import { ReadRounds } from "./read-index.ts";
-import { sendAppends, sendCommit, sendHeartbeat } from "./replicate.ts";
+import { mayRest, sendAppends, sendCommit, sendHeartbeat } from "./replicate.ts";
 import { becomeFollower, setLeader } from "./roles.ts";
 import { commitThrough, type Leading, type RaftState, send } from "./state.ts";
 import { continueTransfer } from "./transfer.ts";
@@ -60,7 +60,8 @@ export function beat(state: RaftState, leading: Leading): void {
   if (!isQuorum(state.configurations.current, isHeard)) return becomeFollower(state, state.term, undefined);
   if (leading.transfer !== undefined && state.nowMs >= leading.transfer.deadlineMs) leading.transfer = undefined;
   leading.heartbeatDueMs = state.nowMs + heartbeatMs;
-  for (const [peer, progress] of leading.progress) sendHeartbeat(state, leading, peer, progress);
+  for (const [peer, progress] of leading.progress)
+    if (!mayRest(state, leading, progress)) sendHeartbeat(state, leading, peer, progress);
 }
 
 /** The end of each step of a leader: commits what is replicated widely enough, and sends whatever is due. */

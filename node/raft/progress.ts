@@ -25,6 +25,8 @@ export class Progress {
   readonly #maxInflight: number;
   /** When the follower was last heard. */
   heardMs = Number.NEGATIVE_INFINITY;
+  /** When the last heartbeat left for it. */
+  heartbeatMs = Number.NEGATIVE_INFINITY;
   /** The newest read round the follower has answered. */
   confirmedRound = 0;
   /** The highest commit index the follower can have learned from what was sent. */

@@ -103,6 +103,7 @@ export function onHeartbeatResponse(
 export function sendHeartbeat(state: RaftState, leading: Leading, peer: NodeId, progress: Progress): void {
   const commitIndex = logIndex(Math.min(progress.matchIndex, state.commitIndex));
   noteTold(progress, commitIndex);
+  progress.heartbeatMs = state.nowMs;
   send(state, peer, { type: "heartbeat-request", term: state.term, commitIndex, round: leading.reads.round });
 }
 
@@ -110,6 +111,21 @@ export function sendHeartbeat(state: RaftState, leading: Leading, peer: NodeId, 
 export function sendCommit(state: RaftState, leading: Leading, peer: NodeId, progress: Progress): void {
   if (Math.min(progress.matchIndex, state.commitIndex) > progress.toldCommit)
     sendHeartbeat(state, leading, peer, progress);
+}
+
+/**
+ * A follower that has everything, knows that it is committed, and answered the last heartbeat needs only every second
+ * one. Not where the election timeout is so short that this would leave it two.
+ */
+export function mayRest(state: RaftState, leading: Leading, progress: Progress): boolean {
+  const { nowMs, log, options } = state;
+  const { heartbeatMs, electionTimeoutMs } = options;
+  const lastIndex = log.last.index;
+  const isUpToDate = progress.matchIndex === lastIndex && progress.toldCommit === lastIndex;
+  const isAnswered = progress.heardMs >= progress.heartbeatMs;
+  if (!isUpToDate || !isAnswered || leading.reads.isUnderWay || leading.transfer !== undefined) return false;
+  // Half a beat of tolerance: timers fire late.
+  return nowMs - progress.heartbeatMs < 1.5 * heartbeatMs && electionTimeoutMs >= 6 * heartbeatMs;
 }
 
 /** The last message to a follower that is a member no more: what it takes to know that, where one message can say it. */
