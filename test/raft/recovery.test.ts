@@ -47,23 +47,6 @@ test("Recovery: a whole group that restarts elects a leader in a new term", () =
   assert.equal(cluster.leader?.alive.status().term, 2);
 });
 
-test("Recovery: a crash before the sync loses only what nobody was promised", () => {
-  const cluster = new Cluster();
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
-  cluster.propose(n1, "acked");
-  cluster.settle();
-  for (const id of [n1, n2, n3]) cluster.heldDisks.add(id);
-  cluster.propose(n1, "unsynced");
-  cluster.settle();
-  for (const id of [n1, n2, n3]) cluster.crash(id);
-  cluster.heldDisks.clear();
-  for (const id of [n1, n2, n3]) cluster.restart(id);
-  cluster.runUntil(() => cluster.leader !== undefined, 10 * electionTimeoutMs);
-  cluster.run(2 * heartbeatMs);
-  for (const id of [n1, n2, n3]) assert.deepEqual(cluster.logOf(id).slice(0, 2), ["1@1:", "2@1:acked"]);
-});
-
 test("LostPromises: the node neither votes nor grants pre-votes", () => {
   const solo = doubtful([1], 2);
   const preVote = solo.receive(n2, { type: "pre-vote-request", term: term(2), last: at(9, 9) });
