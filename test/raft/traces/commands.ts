@@ -82,6 +82,7 @@ const commands: Readonly<Record<string, Act>> = {
     const to = words.takes("->") ? words.node() : undefined;
     stage.cluster.step(id, { type: "transfer-leadership", to });
   },
+  "change-membership": changeMembership,
   trim: (stage, words) => stage.cluster.at(words.node()).trim(logIndex(words.number())),
   install: (stage, words) => {
     const to = words.node();
@@ -190,6 +191,14 @@ function propose(stage: Stage, words: Words): void {
     }
   }
   stage.cluster.propose(id, ...texts);
+}
+
+/** `change-membership n1 voters n1 n2 n4 learners n3`: n1 shall bring this about. */
+function changeMembership(stage: Stage, words: Words): void {
+  const id = words.node();
+  words.expect("voters");
+  const voters = words.nodes();
+  stage.cluster.change(id, voters, words.takes("learners") ? words.nodes() : []);
 }
 
 function forEach(stage: Stage, words: Words, say: (id: NodeId) => void): void {

@@ -113,8 +113,8 @@ export class Stage {
     this.recorder.say(
       `${id}: ${role}${follows}, term ${term}, log to ${sayPosition(last)}, commit ${commitIndex}, applied ${applied}${doubt}`,
     );
-    for (const [peer, { state, matchIndex }] of progress)
-      this.recorder.say(`  ${peer}: ${state}, holds ${matchIndex} for sure`);
+    for (const [peer, { state, matchIndex, isActive }] of progress)
+      this.recorder.say(`  ${peer}: ${state}, holds ${matchIndex} for sure${isActive ? "" : ", silent"}`);
   }
 
   /** The terms of a node's log side by side, as figure 7 draws them. */
@@ -129,6 +129,7 @@ export class Stage {
   }
 
   sayConfiguration(id: NodeId): void {
-    this.recorder.say(`${id}: ${sayConfiguration(this.cluster.at(id).alive.status().configuration)}`);
+    const { core } = this.cluster.at(id);
+    this.recorder.say(core === undefined ? `${id} is down` : `${id}: ${sayConfiguration(core.status().configuration)}`);
   }
 }

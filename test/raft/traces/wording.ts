@@ -95,7 +95,7 @@ function sayBody(message: RaftMessage): string {
     case "timeout-now":
       return "";
     case "transfer-request":
-      return message.to ?? "";
+      return `to ${message.to ?? "whoever is furthest"}`;
   }
 }
 
@@ -110,12 +110,14 @@ function sayResult(result: Extract<RaftMessage, { type: "append-response" }>["re
 
 /** What the step gave back to its own node: everything but writes and messages. */
 export function sayOutcome(effects: Effects): string[] {
-  const { committed, confirmedReads, refusedReads, refusedProposals, loads, snapshotNeeded } = effects;
+  const { committed, confirmedReads, refusedReads, refusedProposals, refusedMembership, loads, snapshotNeeded } =
+    effects;
   return [
     ...(committed.length > 0 ? [`applies ${sayEntries(committed)}`] : []),
     ...confirmedReads.map(({ position, readIndex }) => `answers read ${position} once ${readIndex} is applied`),
     ...refusedReads.map((position) => `refuses read ${position}`),
     ...(refusedProposals === undefined ? [] : [`refuses the proposal: ${refusedProposals}`]),
+    ...(refusedMembership === undefined ? [] : [`refuses the change: ${refusedMembership}`]),
     ...loads.map(({ to, from }) => `loads entries from ${from} on for ${to}`),
     ...(snapshotNeeded === undefined
       ? []
