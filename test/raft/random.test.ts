@@ -46,6 +46,7 @@ class History {
       left: (flying) => this.checker.sent(flying),
       stepped: (node, input, effects) => this.checker.stepped(node, input, effects),
     });
+    this.checker.nodes = this.cluster.nodes;
     for (const each of this.cluster.nodes.values()) each.appliesAtOnce = !isLazy;
   }
 
@@ -156,7 +157,6 @@ class History {
     if (victim.id === this.#faults.forgetful && this.#random() < 0.5)
       victim.crashAndLose(Math.floor(this.#random() * 8));
     else victim.crash();
-    this.checker.crashed(victim.id);
     for (const each of this.cluster.running)
       if (this.#random() < 0.5) this.cluster.step(each.id, { type: "peer-refused", peer: victim.id });
   }

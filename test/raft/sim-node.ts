@@ -214,6 +214,24 @@ export class SimNode {
     this.step(this.#nowMs, { type: "snapshot-installed", position: applied, configuration });
   }
 
+  /** The entry as this life of the core has it; undefined where it is trimmed or not there. */
+  memoryAt(index: number): Entry | undefined {
+    return this.memory[index - this.memoryBase.index - 1];
+  }
+
+  /** The first index that a write under way touches; Infinity when none does. */
+  get writesFrom(): number {
+    const firsts = this.#writes.map(({ resetLog, append }) => resetLog?.index ?? append[0]?.index ?? Infinity);
+    return Math.min(Infinity, ...firsts);
+  }
+
+  /** Whether the entry is synced here, or was, and the core knows that it may be lost. */
+  hasOnDisk({ index, term: ofTerm }: LogPosition): boolean {
+    const { base, lostPromises, promised } = this.disk;
+    if (lostPromises && index <= (promised ?? index)) return true;
+    return index <= base.index || this.diskTermAt(index) === ofTerm;
+  }
+
   diskTermAt(index: number): number | undefined {
     if (index === this.disk.base.index) return this.disk.base.term;
     return this.disk.entries[index - this.disk.base.index - 1]?.term;

@@ -70,7 +70,6 @@ export class Stage {
     const node = this.cluster.at(id);
     node.crashAndLose(losing === "its promises" ? 0 : losing);
     if (losing === "its promises") Object.assign(node.disk, { lostPromises: true, promised: undefined });
-    this.#checker.crashed(id);
     this.recorder.crashed(id);
     for (const flying of this.cluster.bus.filter(({ to }) => to === id)) this.lose(flying);
   }
