@@ -160,6 +160,10 @@ export class Cluster {
     return leaders.sort((a, b) => b.alive.status().term - a.alive.status().term)[0];
   }
 
+  configurationAt(id: NodeId): Configuration {
+    return this.at(id).alive.status().configuration;
+  }
+
   propose(id: NodeId, ...texts: string[]): Effects {
     return this.step(id, { type: "propose", commands: texts.map(bytes) });
   }

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cluster } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
+import { ledCluster } from "./led.ts";
 import { electionTimeoutMs, heartbeatMs, n1, n2, n3 } from "./support.ts";
 
-function quiet(setup: ConstructorParameters<typeof Cluster>[0] = {}): Cluster {
-  const cluster = new Cluster(setup);
-  cluster.elect(n1);
+function quiet(setup: Parameters<typeof ledCluster>[0] = {}): Cluster {
+  const cluster = ledCluster(setup);
   cluster.run(10 * heartbeatMs);
   return cluster;
 }

@@ -2,30 +2,22 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NodeId } from "../../node/base/ids.ts";
 import { InvariantError } from "../../node/base/invariant.ts";
+import { decodeConfiguration } from "../../node/raft/configuration.ts";
 import type { Configuration } from "../../node/raft/types.ts";
-import { Cluster } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
+import { ledCluster } from "./led.ts";
 import { configurationOf, electionTimeoutMs, heartbeatMs, n1, n2, n3, n4, n5, Solo } from "./support.ts";
 
 const three = configurationOf({ voters: [n1, n2, n3] });
 
-/** n1 leads, and has committed an entry of its term. */
 function led(configuration: Configuration, strangers: readonly NodeId[] = []): Cluster {
-  const cluster = new Cluster({ configuration, strangers });
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
-  return cluster;
+  return ledCluster({ configuration, strangers });
 }
 
-function configurationAt(cluster: Cluster, id: NodeId): Configuration {
-  return cluster.at(id).alive.status().configuration;
-}
-
-/** The configurations that n1's log went through, in order. */
-function configurationsOf(cluster: Cluster): unknown[] {
-  return cluster
-    .at(n1)
-    .memory.filter(({ kind }) => kind === "configuration")
-    .map(({ data }) => JSON.parse(Buffer.from(data).toString()) as unknown);
+/** The configurations that the log of `id` went through, in order. */
+function configurationsIn(cluster: Cluster, id: NodeId): Configuration[] {
+  const entries = cluster.at(id).memory.filter(({ kind }) => kind === "configuration");
+  return entries.map(({ data }) => decodeConfiguration(data));
 }
 
 test("Membership: a node becomes a learner by one entry, is brought up to date, and counts for nothing (§6)", () => {
@@ -33,9 +25,9 @@ test("Membership: a node becomes a learner by one entry, is brought up to date, 
   cluster.propose(n1, "before");
   assert.equal(cluster.change(n1, [n1, n2, n3], [n4]), undefined);
   cluster.run(heartbeatMs);
-  assert.deepEqual(configurationsOf(cluster), [configurationOf({ voters: [n1, n2, n3], learners: [n4] })]);
+  assert.deepEqual(configurationsIn(cluster, n1), [configurationOf({ voters: [n1, n2, n3], learners: [n4] })]);
   assert.deepEqual(cluster.logOf(n4), cluster.logOf(n1));
-  assert.deepEqual(configurationAt(cluster, n4), configurationAt(cluster, n1));
+  assert.deepEqual(cluster.configurationAt(n4), cluster.configurationAt(n1));
   cluster.cut(n2);
   cluster.cut(n3);
   cluster.propose(n1, "lost");
@@ -47,11 +39,11 @@ test("Membership: other voters need a joint entry first; the final one follows b
   const cluster = led(configurationOf({ voters: [n1, n2, n3], learners: [n4] }));
   assert.equal(cluster.change(n1, [n1, n2, n4], [n3]), undefined);
   cluster.run(heartbeatMs);
-  assert.deepEqual(configurationsOf(cluster), [
+  assert.deepEqual(configurationsIn(cluster, n1), [
     configurationOf({ voters: [n1, n2, n4], outgoing: [n1, n2, n3], learnersNext: [n3] }),
     configurationOf({ voters: [n1, n2, n4], learners: [n3] }),
   ]);
-  for (const id of [n1, n2, n3, n4]) assert.deepEqual(configurationAt(cluster, id), configurationAt(cluster, n1));
+  for (const id of [n1, n2, n3, n4]) assert.deepEqual(cluster.configurationAt(id), cluster.configurationAt(n1));
 });
 
 test("Membership: only a leader changes it", () => {
@@ -78,7 +70,7 @@ test("Membership: one change at a time: refused until the last one is committed,
     message.type !== "append-request" || message.entries.every(({ index }) => index <= 2);
   cluster.heldDisks.clear();
   cluster.settle();
-  assert.deepEqual(configurationAt(cluster, n1).outgoing, []);
+  assert.deepEqual(cluster.configurationAt(n1).outgoing, []);
   assert.equal(cluster.change(n1, [n1, n2, n3, n4], [n5]), "change-under-way", "final, not committed");
   cluster.heal();
   cluster.run(3 * heartbeatMs);

@@ -1,18 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { term } from "../../node/base/ids.ts";
-import { Cluster } from "./cluster.ts";
+import { ledCluster } from "./led.ts";
 import { configurationOf, electionTimeoutMs, heartbeatMs, messagesOf, n1, n2, n3, n4, only, Solo } from "./support.ts";
 
-function led(setup: ConstructorParameters<typeof Cluster>[0] = {}): Cluster {
-  const cluster = new Cluster(setup);
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
-  return cluster;
-}
-
 test("Transfer: to an up-to-date voter takes no time, in spite of the lease", () => {
-  const cluster = led();
+  const cluster = ledCluster();
   cluster.step(n1, { type: "transfer-leadership", to: n3 });
   cluster.settle();
   assert.equal(cluster.leader?.id, n3);
@@ -33,7 +26,7 @@ test("Transfer: without a name it goes to the voter that is furthest", () => {
 });
 
 test("Transfer: a slow target is brought up to date first, with proposals under way", () => {
-  const cluster = led();
+  const cluster = ledCluster();
   cluster.heldDisks.add(n2);
   cluster.propose(n1, "a", "b");
   cluster.settle();
@@ -47,7 +40,7 @@ test("Transfer: a slow target is brought up to date first, with proposals under 
 });
 
 test("Transfer: meanwhile proposals are refused, and no entry is lost", () => {
-  const cluster = led();
+  const cluster = ledCluster();
   cluster.cut(n2);
   cluster.propose(n1, "before");
   cluster.settle();
@@ -56,7 +49,7 @@ test("Transfer: meanwhile proposals are refused, and no entry is lost", () => {
 });
 
 test("Transfer: to a lost node is given up after an election timeout, and the leader goes on", () => {
-  const cluster = led();
+  const cluster = ledCluster();
   cluster.crash(n2);
   cluster.propose(n1, "a");
   cluster.step(n1, { type: "transfer-leadership", to: n2 });
@@ -66,7 +59,7 @@ test("Transfer: to a lost node is given up after an election timeout, and the le
 });
 
 test("Transfer: a lost timeout-now is sent again", () => {
-  const cluster = led();
+  const cluster = ledCluster();
   let lost = 0;
   cluster.filter = ({ message }) => message.type !== "timeout-now" || lost++ > 0;
   cluster.step(n1, { type: "transfer-leadership", to: n2 });
@@ -76,7 +69,7 @@ test("Transfer: a lost timeout-now is sent again", () => {
 
 test("Transfer: to a learner, a stranger or itself changes nothing", () => {
   for (const to of [n4, "n9" as typeof n4, n1]) {
-    const cluster = led({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
+    const cluster = ledCluster({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
     cluster.step(n1, { type: "transfer-leadership", to });
     assert.equal(cluster.propose(n1, "a").refusedProposals, undefined, to);
     cluster.run(2 * electionTimeoutMs);
@@ -85,7 +78,7 @@ test("Transfer: to a learner, a stranger or itself changes nothing", () => {
 });
 
 test("Transfer: another target takes the place of the first", () => {
-  const cluster = led();
+  const cluster = ledCluster();
   cluster.cut(n2);
   cluster.propose(n1, "a");
   cluster.step(n1, { type: "transfer-leadership", to: n2 });
@@ -95,7 +88,7 @@ test("Transfer: another target takes the place of the first", () => {
 });
 
 test("Transfer: a follower asked to hand over passes it on to its leader", () => {
-  const cluster = led();
+  const cluster = ledCluster();
   cluster.step(n2, { type: "transfer-leadership", to: n3 });
   cluster.settle();
   assert.equal(cluster.leader?.id, n3);
@@ -107,7 +100,7 @@ test("Transfer: a follower that knows no leader does nothing", () => {
 });
 
 test("Transfer: a request that is lost changes nothing, and the next one counts", () => {
-  const cluster = led();
+  const cluster = ledCluster();
   cluster.filter = ({ message }) => message.type !== "transfer-request";
   cluster.step(n2, { type: "transfer-leadership", to: n2 });
   cluster.run(2 * electionTimeoutMs);
@@ -135,7 +128,7 @@ test("Transfer: a request that finds no leader, is old, or comes from a stranger
 });
 
 test("Transfer: a learner that is told to stand does not", () => {
-  const cluster = led({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
+  const cluster = ledCluster({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
   cluster.step(n4, {
     type: "message",
     from: n1,
