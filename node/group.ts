@@ -42,6 +42,7 @@ export async function joinGroup(
       const all = replicated.members();
       return 2 * all.filter(({ id }) => gossip.of(id)?.alive === true).length > all.length;
     },
+    heard: (node) => gossip.of(node),
     settings: config.raft,
     clock,
     chance,

@@ -181,7 +181,7 @@ async function openStores(
     peers,
     sources: () => members.peers().map(({ id }) => id),
     begin: installCatalog,
-    atLeast: log.recovered.base.index,
+    atLeast: () => log.recovered.base.index,
     clock: surroundings.clock,
     logger,
     signal: stop,

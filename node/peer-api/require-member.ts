@@ -1,5 +1,6 @@
 import type { RequestHandler, Response } from "express";
 import { DepositoError } from "../base/errors.ts";
+import type { NodeId } from "../base/ids.ts";
 import { answerProofHeader, type Caller, type Membership } from "../transport/membership.ts";
 import type { PeerApiOptions, PeerServices } from "./context.ts";
 import { sendProblem } from "./problem-handler.ts";
@@ -36,6 +37,11 @@ export function requireMember(membership: Membership, options: Pick<PeerApiOptio
     response.locals[servicesKey] = services;
     next();
   };
+}
+
+/** Which member calls; only behind `requireMember`. */
+export function callerOf(response: Response): NodeId {
+  return (response.locals[callerKey] as Caller).nodeId;
 }
 
 /** What a member's call may use; only behind `requireMember`. */

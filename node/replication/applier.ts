@@ -1,3 +1,4 @@
+import type { Clock } from "../base/clock.ts";
 import { DepositoError } from "../base/errors.ts";
 import type { CommandId, LogIndex } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
@@ -6,6 +7,8 @@ import type { HolderRow, Outcome } from "../catalog/types.ts";
 import type { Entry, LogPosition } from "../raft/types.ts";
 import type { CatalogStore } from "../storage/types.ts";
 import type { Checkpoints } from "./checkpoints.ts";
+import type { LogRetention } from "./log-retention.ts";
+import { depthOf, type QueueDepth } from "./queue-depth.ts";
 import type { PulledSnapshot } from "./snapshot-install.ts";
 
 /** What one apply brought about, told after the catalog shows it. */
@@ -16,20 +19,20 @@ export interface AppliedBatch {
 }
 
 export interface ApplierOptions {
+  readonly clock: Clock;
   readonly catalog: CatalogStore;
   readonly checkpoints: Checkpoints;
   readonly onApplied: (batch: AppliedBatch) => void;
+  /** How long it took to decide and to write so many entries. */
+  readonly onWritten: (durationMs: number, entries: number) => void;
   /** Another catalog took the place of the former; nothing was applied to it yet. */
   readonly onReplaced: (meta: CatalogMeta) => void;
-  /** The catalog is durable up to here, so the log before it may be trimmed. */
-  readonly onDurable: (through: LogPosition) => void;
-  /** False while the log must be kept for somebody who is pulling a snapshot, and will need what comes after it. */
-  readonly mayTrim: () => boolean;
+  readonly retention: LogRetention;
+  /** The catalog is durable, and the log is to be trimmed up to here. */
+  readonly onTrimmable: (through: LogPosition) => void;
   readonly onFatal: (error: unknown) => void;
   /** The catalog is synced, and the log trimmed, after this many entries. */
   readonly syncEveryEntries: number;
-  /** Entries kept in the log behind the durable catalog, for followers that are a little behind. */
-  readonly keepEntries: number;
 }
 
 /** Applies committed entries to the catalog on disk, in order, many at a time; the catalog's only writer. */
@@ -41,8 +44,6 @@ export class Applier {
   #running: Promise<void> | undefined;
   #stopped = false;
   #syncedIndex: LogIndex;
-  /** Ends of applied batches, candidates for trimming, oldest first. */
-  #trimCandidates: LogPosition[] = [];
 
   constructor(options: ApplierOptions) {
     this.#options = options;
@@ -64,6 +65,11 @@ export class Applier {
   get catalog(): CatalogStore {
     if (this.#catalog !== undefined) return this.#catalog;
     throw new DepositoError("no-quorum", "this node is being installed anew from a peer; ask another node");
+  }
+
+  /** What is committed and waits to be applied. */
+  get queued(): QueueDepth {
+    return depthOf(this.#queue);
   }
 
   enqueue(entries: readonly Entry[]): void {
@@ -94,7 +100,7 @@ export class Applier {
     this.#meta = meta;
     this.#queue = this.#queue.filter(({ index }) => index > meta.applied.index);
     this.#syncedIndex = meta.applied.index;
-    this.#trimCandidates = [];
+    this.#options.retention.replaced();
     this.#catalog = catalog;
     // At once: until the core knows of it, it would hand out entries that the snapshot covers.
     this.#options.onReplaced(meta);
@@ -128,9 +134,11 @@ export class Applier {
       const catalog = this.#catalog;
       if (catalog === undefined || this.#stopped || this.#queue.length === 0) return;
       const entries = this.#nextEntries();
+      const beganMs = this.#options.clock.monotonicMs();
       const applied = applyEntries(catalog, this.#meta, entries);
       const sync = applied.meta.applied.index - this.#syncedIndex >= this.#options.syncEveryEntries;
       await catalog.write(applied.writes, { sync });
+      this.#options.onWritten(this.#options.clock.monotonicMs() - beganMs, entries.length);
       this.#meta = applied.meta;
       this.#options.checkpoints.record(this.#meta);
       this.#options.onApplied({
@@ -138,7 +146,7 @@ export class Applier {
         results: applied.results,
         ownerRows: applied.ownerRows,
       });
-      this.#noteTrimmable(sync);
+      this.#noteTrimmable(entries, sync);
     }
   }
 
@@ -151,15 +159,13 @@ export class Applier {
     return this.#queue.splice(0, count);
   }
 
-  #noteTrimmable(synced: boolean): void {
+  #noteTrimmable(entries: readonly Entry[], synced: boolean): void {
+    const { retention, onTrimmable } = this.#options;
     const { applied } = this.#meta;
-    this.#trimCandidates.push(applied);
+    retention.applied(applied, depthOf(entries).sizeBytes);
     if (!synced) return;
     this.#syncedIndex = applied.index;
-    if (!this.#options.mayTrim()) return;
-    const limit = applied.index - this.#options.keepEntries;
-    const kept = this.#trimCandidates.findIndex(({ index }) => index > limit);
-    const [through] = this.#trimCandidates.splice(0, kept < 0 ? this.#trimCandidates.length : kept).slice(-1);
-    if (through !== undefined) this.#options.onDurable(through);
+    const through = retention.trimThrough(applied.index);
+    if (through !== undefined) onTrimmable(through);
   }
 }

@@ -1,12 +1,12 @@
-import type { NodeId } from "../base/ids.ts";
-import type { Logger } from "../base/logger.ts";
+import type { LogIndex, NodeId } from "../base/ids.ts";
+import { invariant } from "../base/invariant.ts";
 import type { Effects } from "../raft/types.ts";
 import { type PulledSnapshot, pullSnapshot, type SnapshotPull } from "./snapshot-install.ts";
 
-export interface CatalogReplacementOptions extends Pick<SnapshotPull, "peers" | "begin" | "clock"> {
-  readonly logger: Logger;
+export interface CatalogReplacementOptions
+  extends Pick<SnapshotPull, "peers" | "begin" | "clock" | "logger" | "onTransfer"> {
   /** Whom to ask, best first. */
-  readonly sources: (leader: NodeId) => readonly NodeId[];
+  readonly sources: (need: { readonly leader: NodeId; readonly atLeast: LogIndex }) => readonly NodeId[];
   /** Puts the pulled catalog in the place of the present one. */
   readonly replace: (pulled: PulledSnapshot) => Promise<void>;
   readonly onFatal: (error: unknown) => void;
@@ -17,6 +17,8 @@ export class CatalogReplacement {
   readonly #options: CatalogReplacementOptions;
   readonly #stopping = new AbortController();
   #underWay: Promise<void> | undefined;
+  /** The newest word of a leader. */
+  #need: SnapshotNeed | undefined;
 
   constructor(options: CatalogReplacementOptions) {
     this.#options = options;
@@ -26,12 +28,17 @@ export class CatalogReplacement {
     return this.#underWay !== undefined;
   }
 
-  /** The leader says that the log it still has begins after what this node holds; it says so again and again. */
-  begin(need: NonNullable<Effects["snapshotNeeded"]>): void {
-    if (this.#underWay !== undefined || this.#stopping.signal.aborted) return;
+  /**
+   * A leader says that the log it still has begins after what this node holds. It says so again and again; what it names
+   * may move on meanwhile, so that what is being pulled is of no use any more.
+   */
+  begin(need: SnapshotNeed): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#need = need;
+    if (this.#underWay !== undefined) return;
     const { logger, onFatal } = this.#options;
-    logger.info({ from: need.from, index: need.position.index }, "too far behind the log: pulling a snapshot");
-    this.#underWay = this.#pullAndReplace(need).then(
+    logger.info({ leader: need.from, index: need.position.index }, "too far behind the log: pulling a snapshot");
+    this.#underWay = this.#pullAndReplace().then(
       () => {
         this.#underWay = undefined;
       },
@@ -48,17 +55,22 @@ export class CatalogReplacement {
     await this.#underWay;
   }
 
-  async #pullAndReplace({ from, position }: NonNullable<Effects["snapshotNeeded"]>): Promise<void> {
-    const { peers, begin, clock, logger, sources, replace } = this.#options;
+  async #pullAndReplace(): Promise<void> {
+    const { sources, replace, onFatal: _, ...pull } = this.#options;
     const pulled = await pullSnapshot({
-      peers,
-      begin,
-      clock,
-      logger,
-      sources: () => sources(from),
-      atLeast: position.index,
+      ...pull,
+      sources: () => sources(this.#wanted),
+      atLeast: () => this.#wanted.atLeast,
       signal: this.#stopping.signal,
     });
     await replace(pulled);
   }
+
+  get #wanted(): { readonly leader: NodeId; readonly atLeast: LogIndex } {
+    const need = this.#need;
+    invariant(need !== undefined, () => "a snapshot is pulled that nobody needs");
+    return { leader: need.from, atLeast: need.position.index };
+  }
 }
+
+type SnapshotNeed = NonNullable<Effects["snapshotNeeded"]>;

@@ -22,6 +22,7 @@ import type {
   LogPosition,
 } from "../raft/types.ts";
 import type { LogStore } from "../storage/types.ts";
+import { depthOf, type QueueDepth } from "./queue-depth.ts";
 
 /** What consensus decides, for those who act on it. All are called synchronously, in order. */
 export interface DriverEvents {
@@ -83,6 +84,11 @@ export class ConsensusDriver {
 
   get core(): Pick<ConsensusCore, "status"> {
     return this.#core;
+  }
+
+  /** Entries that wait for the log's next write. */
+  get unwritten(): QueueDepth {
+    return depthOf(this.#pending.flatMap(({ append }) => append));
   }
 
   /** Gives the core one input and carries out what follows. Does nothing once stopped. */

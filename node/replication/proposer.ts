@@ -5,6 +5,7 @@ import { type CommandId, type LogIndex, newCommandId } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import { encodeProposal } from "../catalog/codec.ts";
 import type { Command, Outcome } from "../catalog/types.ts";
+import type { QueueDepth } from "./queue-depth.ts";
 
 export interface ProposerOptions {
   readonly clock: Clock;
@@ -59,9 +60,9 @@ export class Proposer {
     this.#options = options;
   }
 
-  /** How many proposals wait for their outcome. */
-  get pending(): number {
-    return this.#pending.size;
+  /** The proposals that wait for their outcome. */
+  get pending(): QueueDepth {
+    return { count: this.#pending.size, sizeBytes: this.#pendingBytes };
   }
 
   /**

@@ -3,11 +3,11 @@
  *
  *   propose ─► Proposer ─► (leader's) ConsensusDriver ─► log on a majority ─► Applier ─► outcome ─► Proposer
  *   barrier ─► ReadBarrier ─► ConsensusDriver ─► leader confirmed by a majority ─► Applier has caught up
- *   digests of the peers ─► Checkpoints;  too far behind ─► pullSnapshot ─► Applier.replaceCatalog
+ *   digests of the peers ─► Checkpoints;  too far behind ─► CatalogReplacement ─► Applier.replaceCatalog
  */
 import { pause } from "../base/aborting.ts";
 import { DepositoError, hasCode } from "../base/errors.ts";
-import type { LogIndex, NodeId } from "../base/ids.ts";
+import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
 import { type CatalogMeta, recentOutcome } from "../catalog/apply.ts";
 import { decodeProposal } from "../catalog/codec.ts";
 import { readMembers } from "../catalog/tables.ts";
@@ -28,11 +28,13 @@ import { CatalogReplacement } from "./catalog-replacement.ts";
 import { type Checkpoint, Checkpoints } from "./checkpoints.ts";
 import { Departure } from "./departure.ts";
 import { ConsensusDriver } from "./driver.ts";
+import { type LogHolder, LogRetention } from "./log-retention.ts";
 import { createReplicationMetrics, type ReplicationMetrics } from "./metrics.ts";
 import { Proposer } from "./proposer.ts";
 import { ReadBarrier } from "./read-barrier.ts";
 import type { ReplicatedCatalogOptions } from "./replication-options.ts";
 import { SnapshotServer } from "./snapshot-source.ts";
+import { snapshotSources } from "./snapshot-sources.ts";
 import { readStartState } from "./start-state.ts";
 import type { Replication } from "./types.ts";
 import { watchCatalog } from "./watched-catalog.ts";
@@ -87,11 +89,18 @@ export class ReplicatedCatalog implements Replication {
     const catalog = watchCatalog(options.stores.catalog, onFatal);
     this.#members = readMembers(catalog);
     this.checkpoints = new Checkpoints(tuning.checkpointEntries);
-    this.snapshots = new SnapshotServer({ store: () => this.#applier.catalog, clock, chance });
+    this.snapshots = new SnapshotServer({
+      store: () => this.#applier.catalog,
+      clock,
+      chance,
+      onChunk: (chunk) => this.#metrics.snapshotChunkSent(chunk),
+    });
     this.#metrics = createReplicationMetrics(options.metrics, {
       raft: () => this.raft(),
-      pendingProposals: () => this.#proposer.pending,
+      proposals: () => this.#proposer.pending,
       waitingReads: () => this.#reads.waiting,
+      unwritten: () => this.#driver.unwritten,
+      unapplied: () => this.#applier.queued,
     });
     this.#leadership = core.status();
     this.#refilling = core.status().lostPromises;
@@ -112,14 +121,15 @@ export class ReplicatedCatalog implements Replication {
       },
     });
     this.#applier = new Applier({
+      clock,
       catalog,
       checkpoints: this.checkpoints,
       syncEveryEntries: tuning.syncEveryEntries,
-      keepEntries: tuning.keepEntries,
+      retention: new LogRetention({ ...tuning, clock, holders: () => this.#logHolders() }),
       onApplied: (batch) => this.#applied(batch),
+      onWritten: (durationMs, entries) => this.#metrics.applied(durationMs, entries),
       onReplaced: (meta) => this.#replaced(meta),
-      onDurable: (through) => void this.#driver.trim(through),
-      mayTrim: () => !this.snapshots.isServing,
+      onTrimmable: (through) => void this.#driver.trim(through),
       onFatal,
     });
     this.#proposer = new Proposer({
@@ -144,7 +154,11 @@ export class ReplicatedCatalog implements Replication {
       begin: () => options.stores.installCatalog(),
       clock,
       logger: options.logger,
-      sources: (leader) => this.#snapshotSources(leader),
+      sources: (need) => {
+        const members = this.members().map(({ id }) => id);
+        return snapshotSources({ ...need, self: options.self, members, heard: options.heard });
+      },
+      onTransfer: (transfer) => this.#metrics.snapshotReceived(transfer),
       replace: (pulled) =>
         this.#applier.replaceCatalog({
           ...pulled,
@@ -309,6 +323,7 @@ export class ReplicatedCatalog implements Replication {
     const leaderChanged = change.leader !== this.#leadership.leader || change.term !== this.#leadership.term;
     this.#leadership = change;
     this.#options.logger.info(change, "leadership");
+    this.#metrics.leadershipChanged(change);
     this.#departure.leadershipChanged(change);
     if (change.leader === undefined || !leaderChanged) return;
     this.#proposer.resubmit();
@@ -333,10 +348,16 @@ export class ReplicatedCatalog implements Replication {
     void this.#driver.promisesRefilled();
   }
 
-  /** The leader first: it has what it said is needed. */
-  #snapshotSources(leader: NodeId): readonly NodeId[] {
-    const { self } = this.#options;
-    return [leader, ...this.members().flatMap(({ id }) => (id === self || id === leader ? [] : [id]))];
+  /** Those who will go on with this node's log once they have a snapshot, this node's or another's. */
+  #logHolders(): readonly LogHolder[] {
+    const waiting = [...this.raft().progress].filter(
+      ([node, { state }]) => state === "snapshot" && this.#options.heard(node)?.alive === true,
+    );
+    const followers = waiting.map(([node, { matchIndex }]) => ({
+      attempt: `${node} ${matchIndex}`,
+      after: logIndex(0),
+    }));
+    return [...this.snapshots.holders, ...followers];
   }
 
   /** Nobody saw the entries that the snapshot stands for: whoever waits for one of them is told what is known. */

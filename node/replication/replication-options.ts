@@ -10,6 +10,8 @@ import type { CatalogStore, OpenedStores } from "../storage/types.ts";
 import type { PeerClient, PeerFrame } from "../transport/types.ts";
 import type { AppliedBatch } from "./applier.ts";
 import { checkpointEntries } from "./checkpoints.ts";
+import type { RetentionLimits } from "./log-retention.ts";
+import type { Gossip } from "./types.ts";
 
 /** What a replicated catalog is made from. */
 export interface ReplicatedCatalogOptions {
@@ -21,6 +23,8 @@ export interface ReplicatedCatalogOptions {
   readonly peers: Pick<PeerClient, "snapshotChunk">;
   /** Whether most members, this node included, are heard and can be sent to: then their doors know this node too. */
   readonly isAcquainted: () => boolean;
+  /** What a node last told of itself. */
+  readonly heard: Gossip["of"];
   readonly settings: RaftSettings;
   readonly clock: Clock;
   readonly chance: Chance;
@@ -45,11 +49,9 @@ export interface ReplicationWitness {
 }
 
 /** How often replication does what need not be done with every entry, and how patient it is. */
-export interface ReplicationTuning {
+export interface ReplicationTuning extends RetentionLimits {
   /** The catalog is synced, and the log trimmed, after this many entries. */
   readonly syncEveryEntries: number;
-  /** Entries kept in the log behind the durable catalog, for followers that are a little behind. */
-  readonly keepEntries: number;
   /** Catalog digests are compared at every multiple of this; the same on all nodes. */
   readonly checkpointEntries: number;
   /** A client's request waits no longer than this for a majority. */
@@ -59,6 +61,9 @@ export interface ReplicationTuning {
 export const defaultTuning: ReplicationTuning = {
   syncEveryEntries: 8192,
   keepEntries: 8192,
+  maxHeldEntries: 1 << 20,
+  maxHeldBytes: 1 << 30,
+  maxHeldMs: 30 * 60_000,
   checkpointEntries,
   quorumTimeoutMs: 5000,
 };

@@ -5,6 +5,7 @@ import type { LogIndex, NodeId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { type CatalogMeta, readMeta } from "../catalog/apply.ts";
 import { DigestAccumulator, digestHex } from "../catalog/digest.ts";
+import { keyText } from "../catalog/keys.ts";
 import type { Write } from "../catalog/types.ts";
 import type { CatalogInstaller, CatalogStore } from "../storage/types.ts";
 import type { PeerClient, SnapshotChunk, SnapshotCursor } from "../transport/types.ts";
@@ -14,11 +15,20 @@ export interface SnapshotPull {
   /** Whom to ask, best first; asked anew after each failure. */
   readonly sources: () => readonly NodeId[];
   readonly begin: () => Promise<CatalogInstaller>;
-  /** An older snapshot than this is of no use. */
-  readonly atLeast: LogIndex;
+  /** An older snapshot than this is of no use. May grow: what was begun too early is then begun anew. */
+  readonly atLeast: () => LogIndex;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Told of each transfer that was begun, how it ended. */
+  readonly onTransfer?: ((transfer: SnapshotTransfer) => void) | undefined;
+}
+
+export interface SnapshotTransfer {
+  readonly result: "complete" | "failed";
+  /** Keys and values that arrived. */
+  readonly sizeBytes: number;
+  readonly durationMs: number;
 }
 
 /** A complete, verified catalog on disk, not switched to yet. */
@@ -54,17 +64,11 @@ export async function pullSnapshot(pull: SnapshotPull): Promise<PulledSnapshot> 
 }
 
 async function tryPull(pull: SnapshotPull, source: NodeId): Promise<PulledSnapshot | undefined> {
-  let installer: CatalogInstaller | undefined;
+  const transfer = new Transfer(pull, source);
   try {
-    // Asked before anything is made on disk: often there is nobody yet.
-    const first = await nextChunk(pull, source, undefined);
-    const begun = await pull.begin();
-    installer = begun;
-    const meta = await pullFrom(pull, source, first, begun);
-    pull.logger.info({ source, index: meta.applied.index }, "snapshot received");
-    return { meta, complete: () => begun.complete(), cancel: () => begun.cancel() };
+    return await transfer.run();
   } catch (error) {
-    await installer?.cancel();
+    await transfer.cancel();
     const expected = ["peer-unreachable", "peer-refused", "catalog-damaged", "not-a-member"] as const;
     if (!expected.some((code) => hasCode(error, code))) throw error;
     pull.logger.warn({ source, error: (error as Error).message }, "snapshot transfer failed, trying again");
@@ -72,49 +76,89 @@ async function tryPull(pull: SnapshotPull, source: NodeId): Promise<PulledSnapsh
   }
 }
 
-/** Rows lie in key order, so the transfer goes on after the last key when a connection breaks in between. */
-async function pullFrom(
-  pull: SnapshotPull,
-  source: NodeId,
-  first: SnapshotChunk,
-  installer: CatalogInstaller,
-): Promise<CatalogMeta> {
-  const digest = new DigestAccumulator();
-  const points = new Map<string, Uint8Array>();
-  for (let chunk = first; ; ) {
-    const writes: Write[] = chunk.rows.map(({ key, value }) => ({ key, value }));
-    for (const { key, value } of chunk.rows) if (!digest.add(key, value)) points.set(keyText(key), value);
-    await installer.write(writes);
-    if (chunk.last) break;
-    const last = chunk.rows.at(-1);
-    if (last === undefined) throw new DepositoError("peer-refused", `${source} sent an empty chunk`);
-    chunk = await nextChunk(pull, source, { session: chunk.session, after: last.key });
-  }
-  const meta = readMeta({ get: (key) => points.get(keyText(key)) });
-  if (digestHex(digest.value) !== digestHex(meta.digest))
-    throw new DepositoError("catalog-damaged", `the snapshot of ${source} does not have the digest it claims`);
-  if (meta.applied.index < pull.atLeast)
-    throw new DepositoError("peer-refused", `${source} has applied ${meta.applied.index}, ${pull.atLeast} is needed`);
-  return meta;
-}
+/** One attempt with one source. */
+class Transfer {
+  readonly #pull: SnapshotPull;
+  readonly #source: NodeId;
+  readonly #digest = new DigestAccumulator();
+  /** Rows outside the digest: the meta row. */
+  readonly #points = new Map<string, Uint8Array>();
+  #installer: CatalogInstaller | undefined;
+  #sizeBytes = 0;
+  #beganMs = 0;
 
-async function nextChunk(
-  { peers, clock, signal }: SnapshotPull,
-  source: NodeId,
-  cursor: SnapshotCursor | undefined,
-): Promise<SnapshotChunk> {
-  for (let breaks = 0; ; breaks++) {
-    try {
-      const chunk = await unlessAborted(signal, peers.snapshotChunk(source, cursor));
-      if (cursor === undefined || chunk.session === cursor.session) return chunk;
-      throw new DepositoError("peer-refused", `${source} has started another snapshot meanwhile`);
-    } catch (error) {
-      if (cursor === undefined || !hasCode(error, "peer-unreachable") || breaks === maxBreaks) throw error;
+  constructor(pull: SnapshotPull, source: NodeId) {
+    this.#pull = pull;
+    this.#source = source;
+  }
+
+  async run(): Promise<PulledSnapshot> {
+    const { begin, clock, logger } = this.#pull;
+    // Asked before anything is made on disk: often there is nobody yet.
+    const first = await this.#next(undefined);
+    this.#beganMs = clock.monotonicMs();
+    const installer = await begin();
+    this.#installer = installer;
+    await this.#writeAll(first, installer);
+    const meta = this.#verified();
+    logger.info({ source: this.#source, index: meta.applied.index, bytes: this.#sizeBytes }, "snapshot received");
+    this.#tell("complete");
+    return { meta, complete: () => installer.complete(), cancel: () => installer.cancel() };
+  }
+
+  /** Nothing of it stays on disk. */
+  async cancel(): Promise<void> {
+    if (this.#installer === undefined) return;
+    this.#tell("failed");
+    await this.#installer.cancel();
+  }
+
+  /** Rows lie in key order, so the transfer goes on after the last key when a connection breaks in between. */
+  async #writeAll(first: SnapshotChunk, installer: CatalogInstaller): Promise<void> {
+    for (let chunk = first; ; ) {
+      const writes: Write[] = chunk.rows.map(({ key, value }) => ({ key, value }));
+      for (const { key, value } of chunk.rows) {
+        this.#sizeBytes += key.byteLength + value.byteLength;
+        if (!this.#digest.add(key, value)) this.#points.set(keyText(key), value);
+      }
+      await installer.write(writes);
+      if (chunk.last) return;
+      const last = chunk.rows.at(-1);
+      if (last === undefined) throw new DepositoError("peer-refused", `${this.#source} sent an empty chunk`);
+      chunk = await this.#next({ session: chunk.session, after: last.key });
     }
-    await pause(clock, retryMs, signal);
   }
-}
 
-function keyText(key: Uint8Array): string {
-  return Buffer.from(key).toString("latin1");
+  #verified(): CatalogMeta {
+    const meta = readMeta({ get: (key) => this.#points.get(keyText(key)) });
+    if (digestHex(this.#digest.value) === digestHex(meta.digest)) return meta;
+    throw new DepositoError("catalog-damaged", `the snapshot of ${this.#source} does not have the digest it claims`);
+  }
+
+  async #next(cursor: SnapshotCursor | undefined): Promise<SnapshotChunk> {
+    const { peers, clock, signal } = this.#pull;
+    for (let breaks = 0; ; breaks++) {
+      try {
+        const chunk = await unlessAborted(signal, peers.snapshotChunk(this.#source, cursor));
+        this.#check(chunk, cursor);
+        return chunk;
+      } catch (error) {
+        if (cursor === undefined || !hasCode(error, "peer-unreachable") || breaks === maxBreaks) throw error;
+      }
+      await pause(clock, retryMs, signal);
+    }
+  }
+
+  #check({ session, applied }: SnapshotChunk, cursor: SnapshotCursor | undefined): void {
+    const atLeast = this.#pull.atLeast();
+    if (applied < atLeast)
+      throw new DepositoError("peer-refused", `the snapshot of ${this.#source} is at ${applied}, ${atLeast} is needed`);
+    if (cursor !== undefined && session !== cursor.session)
+      throw new DepositoError("peer-refused", `${this.#source} has started another snapshot meanwhile`);
+  }
+
+  #tell(result: SnapshotTransfer["result"]): void {
+    const durationMs = this.#pull.clock.monotonicMs() - this.#beganMs;
+    this.#pull.onTransfer?.({ result, sizeBytes: this.#sizeBytes, durationMs });
+  }
 }

@@ -1,21 +1,29 @@
 import type { Chance } from "../base/chance.ts";
 import type { Clock } from "../base/clock.ts";
 import { DepositoError } from "../base/errors.ts";
+import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
 import { everyRow } from "../catalog/keys.ts";
+import { readMeta } from "../catalog/meta.ts";
 import type { CatalogSnapshot, CatalogStore } from "../storage/types.ts";
 import type { SnapshotChunk, SnapshotCursor, SnapshotSource } from "../transport/types.ts";
+import type { LogHolder } from "./log-retention.ts";
 
 export interface SnapshotServerOptions {
   /** Asked for each new session: the catalog may have been installed anew. */
   readonly store: () => CatalogStore;
   readonly clock: Clock;
   readonly chance: Chance;
+  /** Told of each chunk that is handed out. */
+  readonly onChunk: (chunk: SnapshotChunk) => void;
 }
 
 /** One transfer: a frozen view, and who still needs it. */
 interface Session {
   readonly id: string;
+  readonly peer: NodeId;
   readonly view: CatalogSnapshot;
+  /** What the view shows; undefined until it was looked at. */
+  applied: LogIndex | undefined;
   busy: boolean;
   usedMs: number;
   cancelIdle: () => void;
@@ -33,26 +41,29 @@ export class SnapshotServer implements SnapshotSource {
     this.#options = options;
   }
 
-  /** Whether somebody is pulling a snapshot, or did so a moment ago. */
-  get isServing(): boolean {
-    return this.#sessions.size > 0;
+  /** Those who are pulling a snapshot here, or did so a moment ago: they will need the log after it. */
+  get holders(): readonly LogHolder[] {
+    return [...this.#sessions.values()].map(({ id, applied }) => ({ attempt: id, after: applied ?? logIndex(0) }));
   }
 
-  async chunk(at: SnapshotCursor | undefined): Promise<SnapshotChunk> {
+  async chunk(peer: NodeId, at: SnapshotCursor | undefined): Promise<SnapshotChunk> {
+    const { clock, onChunk } = this.#options;
     const known = at === undefined ? undefined : this.#sessions.get(at.session);
     if (known?.busy === true) throw new DepositoError("node-busy", "a chunk of this session is being read already");
-    const session = known ?? this.#begin();
+    const session = known ?? this.#begin(peer);
     session.cancelIdle();
     session.busy = true;
     try {
       const from = known === undefined || at === undefined ? everyRow.from : after(at.after);
-      return await readChunk(session, from);
+      const chunk = await readChunk(session, from);
+      onChunk(chunk);
+      return chunk;
     } catch (error) {
       await this.#end(session);
       throw error;
     } finally {
       session.busy = false;
-      session.usedMs = this.#options.clock.monotonicMs();
+      session.usedMs = clock.monotonicMs();
       if (this.#sessions.get(session.id) === session) this.#endWhenIdle(session);
     }
   }
@@ -62,12 +73,14 @@ export class SnapshotServer implements SnapshotSource {
     await Promise.all([...this.#sessions.values()].map((session) => this.#end(session)));
   }
 
-  #begin(): Session {
+  #begin(peer: NodeId): Session {
+    const former = [...this.#sessions.values()].find((session) => session.peer === peer);
+    if (former !== undefined) this.#endUnwatched(former);
     if (this.#sessions.size >= maxSessions) this.#endUnwatched(this.#leastUseful());
     const id = this.#options.chance.secret(16).toString("hex");
     const usedMs = this.#options.clock.monotonicMs();
     const view = this.#options.store().snapshot();
-    const session: Session = { id, view, busy: false, usedMs, cancelIdle: () => {} };
+    const session: Session = { id, peer, view, applied: undefined, busy: false, usedMs, cancelIdle: () => {} };
     this.#sessions.set(id, session);
     return session;
   }
@@ -99,20 +112,22 @@ export class SnapshotServer implements SnapshotSource {
 }
 
 async function readChunk(session: Session, start: Uint8Array): Promise<SnapshotChunk> {
+  const { id, view } = session;
+  const applied = (session.applied ??= readMeta(view).applied.index);
   const rows: { readonly key: Uint8Array; readonly value: Uint8Array }[] = [];
   let sizeBytes = 0;
   let from = start;
   while (sizeBytes < chunkBytes) {
-    const page = await session.view.range({ from, before: everyRow.before, limit: pageRows });
+    const page = await view.range({ from, before: everyRow.before, limit: pageRows });
     for (const row of page) {
       rows.push(row);
       sizeBytes += row.key.length + row.value.length;
     }
     const last = page.at(-1);
-    if (last === undefined || page.length < pageRows) return { session: session.id, rows, last: true };
+    if (last === undefined || page.length < pageRows) return { session: id, applied, rows, last: true };
     from = after(last.key);
   }
-  return { session: session.id, rows, last: false };
+  return { session: id, applied, rows, last: false };
 }
 
 /** The first key that comes after `key`. */

@@ -112,7 +112,8 @@ export class HttpPeerClient implements PeerClient {
     const target = this.#http.target(from);
     const answer = await this.#call(target, { method: "GET", path: snapshotPath(at) });
     const chunk = decodeSnapshotChunk(await readBytes(target, answer, maxSnapshotChunkBytes));
-    if (chunk === undefined) throw malformed(target, "snapshot chunk");
+    // Asked for again it may arrive whole.
+    if (chunk === undefined) throw unreachable(target, new Error("a snapshot chunk arrived damaged"));
     return chunk;
   }
 

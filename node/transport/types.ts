@@ -97,7 +97,7 @@ export interface PeerClient {
   close(): Promise<void>;
 }
 
-/** Where a snapshot transfer stands. A server that forgot the session answers a chunk with a new session, from the start. */
+/** Where a snapshot transfer stands. A server that forgot the session answers with a new session, from the start. */
 export interface SnapshotCursor {
   readonly session: string;
   /** The last key received. */
@@ -106,6 +106,8 @@ export interface SnapshotCursor {
 
 export interface SnapshotChunk {
   readonly session: string;
+  /** What the source had applied when the session began: the same in every chunk. */
+  readonly applied: LogIndex;
   /** In key order, as they lie in the catalog, its meta row included. Already checked against the chunk's checksum. */
   readonly rows: readonly { readonly key: Uint8Array; readonly value: Uint8Array }[];
   readonly last: boolean;
@@ -114,8 +116,9 @@ export interface SnapshotChunk {
 /** Where a node's snapshot chunks come from: frozen views of its catalog, one per session. */
 export interface SnapshotSource {
   /**
-   * The chunk after `at`, or the first one. A session it does not know is answered with a new one, from the start.
+   * The chunk after `at` for `peer`, or the first one. A session it does not know is answered with a new one, from the
+   * start. A peer has one session: with a new one, its former one ends.
    * @throws {DepositoError} `node-busy` while too many others are being served.
    */
-  chunk(at: SnapshotCursor | undefined): Promise<SnapshotChunk>;
+  chunk(peer: NodeId, at: SnapshotCursor | undefined): Promise<SnapshotChunk>;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { systemClock } from "../../node/base/clock.ts";
 import { DepositoError, hasCode } from "../../node/base/errors.ts";
 import { logIndex, newClientId, newCommandId, term } from "../../node/base/ids.ts";
 import { applyEntries, readMeta } from "../../node/catalog/apply.ts";
@@ -8,6 +9,7 @@ import { readClient } from "../../node/catalog/tables.ts";
 import type { Entry, LogPosition } from "../../node/raft/types.ts";
 import { type AppliedBatch, Applier } from "../../node/replication/applier.ts";
 import { Checkpoints } from "../../node/replication/checkpoints.ts";
+import { LogRetention } from "../../node/replication/log-retention.ts";
 import type { PulledSnapshot } from "../../node/replication/snapshot-install.ts";
 import type { CatalogStore, OpenedStores } from "../../node/storage/types.ts";
 import {
@@ -27,10 +29,13 @@ interface Bench {
   readonly batches: AppliedBatch[];
   readonly replaced: number[];
   readonly durable: LogPosition[];
+  /** Entries of each write that was told. */
+  readonly written: number[];
   readonly fatal: unknown[];
   /** Called with each batch. */
   hook: (batch: AppliedBatch) => void;
-  mayTrim: boolean;
+  /** Somebody needs the log from its beginning. */
+  isHeld: boolean;
   /** Resolves once everything up to `index` is applied. */
   until(index: number): Promise<void>;
 }
@@ -54,11 +59,13 @@ function bench(
       batches: [] as AppliedBatch[],
       replaced: [] as number[],
       durable: [] as LogPosition[],
+      written: [] as number[],
       fatal: [] as unknown[],
       hook: (_batch: AppliedBatch): void => undefined,
-      mayTrim: true,
+      isHeld: false,
     };
     const applier = new Applier({
+      clock: systemClock,
       catalog: wrap(stores.catalog),
       checkpoints,
       onApplied: (batch) => {
@@ -70,14 +77,21 @@ function bench(
         parts.replaced.push(meta.applied.index);
         settle();
       },
-      onDurable: (through) => parts.durable.push(through),
-      mayTrim: () => parts.mayTrim,
+      onWritten: (_durationMs, entries) => parts.written.push(entries),
+      onTrimmable: (through) => parts.durable.push(through),
+      retention: new LogRetention({
+        clock: systemClock,
+        keepEntries: 4,
+        maxHeldEntries: 1000,
+        maxHeldBytes: 1 << 20,
+        maxHeldMs: 60_000,
+        holders: () => (parts.isHeld ? [{ attempt: "one", after: logIndex(0) }] : []),
+      }),
       onFatal: (error) => {
         parts.fatal.push(error);
         for (const each of waiting) each.resolve();
       },
       syncEveryEntries: 8,
-      keepEntries: 4,
     });
     const until = (index: number) =>
       new Promise<void>((resolve) => {
@@ -165,11 +179,11 @@ describe("applier", () => {
 
   test("the log is not trimmed while it must be kept; the next time makes up for it", async (t) => {
     await bench(t, async (b) => {
-      b.mayTrim = false;
+      b.isHeld = true;
       b.applier.enqueue(commandEntries(2, 12));
       await b.until(12);
       assert.deepEqual(b.durable, []);
-      b.mayTrim = true;
+      b.isHeld = false;
       b.applier.enqueue(commandEntries(13, 20));
       await b.until(20);
       assert.deepEqual(b.durable, [{ index: 16, term: 1 }]);

@@ -46,10 +46,10 @@ describe("proposer", () => {
       proposals.map(({ basis }) => basis),
       [5, 5],
     );
-    assert.equal(proposer.pending, 2);
+    assert.equal(proposer.pending.count, 2);
     for (const { id } of proposals) proposer.applied(id, done);
     assert.deepEqual(await Promise.all(outcomes), [done, done]);
-    assert.equal(proposer.pending, 0);
+    assert.equal(proposer.pending.count, 0);
   });
 
   test("an outcome is answered once, however often its command is applied", async () => {
@@ -105,7 +105,7 @@ describe("proposer", () => {
     clock.advance(5000);
     await assert.rejects(outcome, (error) => hasCode(error, "no-quorum"));
     for (const id of new Set(ids().flat())) proposer.applied(id, done);
-    assert.equal(proposer.pending, 0);
+    assert.equal(proposer.pending.count, 0);
   });
 
   test("refused as expired, it is proposed anew under another id and a newer basis, within the same deadline", async () => {
@@ -191,6 +191,6 @@ describe("proposer", () => {
   test("a command that cannot be encoded is refused and leaves nothing behind", async () => {
     const { proposer } = build();
     await assert.rejects(proposer.propose(command("x".repeat(300))), (error) => hasCode(error, "invalid-request"));
-    assert.equal(proposer.pending, 0);
+    assert.equal(proposer.pending.count, 0);
   });
 });

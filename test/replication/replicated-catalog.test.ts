@@ -26,6 +26,23 @@ function others(group: ReplicationGroup, id: NodeId): readonly RunningNode[] {
   return group.nodes.filter((node) => node.id !== id);
 }
 
+/** A leader, and a follower that needs a snapshot as soon as it is reachable again: of several chunks where `count` is large. */
+async function leaveOneBehind(group: ReplicationGroup, count: number) {
+  const leader = await group.leader();
+  const [behind] = others(group, leader.id);
+  assert.ok(behind);
+  group.cut(behind.id);
+  const label = "x".repeat(200);
+  const all = Array.from({ length: count }, () => leader.replicated.propose(registerClient(newClientId(), label)));
+  await Promise.all(all);
+  await registerMany(leader, 20);
+  return { leader, behind };
+}
+
+async function installed(node: RunningNode): Promise<number> {
+  return Number(/deposito_snapshots_installed_total (\d+)/.exec(await node.metrics.metrics())?.[1]);
+}
+
 describe("replicated catalog: three nodes", () => {
   test("what is proposed on any node is shown on every node after its barrier", async (t) => {
     const group = await ReplicationGroup.start(t, 3);
@@ -249,10 +266,76 @@ describe("replicated catalog: snapshots", () => {
     assert.ok(readClient(back.replicated.catalog, clientId));
   });
 
+  test("the snapshot comes from a follower, and is of use although the leader's log goes on meanwhile", async (t) => {
+    const group = await ReplicationGroup.start(t, 3, { syncEveryEntries: 16, keepEntries: 8 });
+    const { leader, behind } = await leaveOneBehind(group, 6000);
+    const asked = new Set<NodeId>();
+    group.onChunk = async (from, at) => {
+      asked.add(from);
+      if (at !== undefined) await registerMany(leader, 200);
+    };
+    group.mend(behind.id);
+    await group.until("it has caught up", () => behind.replicated.applied >= leader.replicated.applied);
+    assert.deepEqual([...asked], [others(group, leader.id).find(({ id }) => id !== behind.id)?.id]);
+    assert.equal(await installed(behind), 1);
+  });
+
+  test("a leader does not keep its log for ever: whoever is too slow for that starts over, and gets there", async (t) => {
+    const group = await ReplicationGroup.start(t, 3, { syncEveryEntries: 16, keepEntries: 8, maxHeldEntries: 32 });
+    const { leader, behind } = await leaveOneBehind(group, 6000);
+    let begun = 0;
+    group.onChunk = async (_from, at) => {
+      if (at === undefined) begun += 1;
+      else if (begun === 1) await registerMany(leader, 200);
+    };
+    group.mend(behind.id);
+    await group.until("it has caught up", () => behind.replicated.applied >= leader.replicated.applied);
+    assert.equal(begun, 2);
+    await register(behind);
+  });
+
+  test("two nodes are behind at once, and both catch up while changes go on", async (t) => {
+    const group = await ReplicationGroup.start(t, 5, { syncEveryEntries: 16, keepEntries: 8 });
+    const leader = await group.leader();
+    const [one, two] = others(group, leader.id);
+    assert.ok(one && two);
+    for (const { id } of [one, two]) group.cut(id);
+    for (let count = 0; count < 60; count++) await register(leader);
+    group.onChunk = () => registerMany(leader, 50);
+    for (const { id } of [one, two]) group.mend(id);
+    await group.until("both have caught up", () =>
+      [one, two].every(({ replicated }) => replicated.applied >= leader.replicated.applied),
+    );
+    for (const node of [one, two]) assert.ok((await installed(node)) >= 1);
+  });
+
+  test("a source that stops in the middle is left for another one, a receiver that stops starts over", async (t) => {
+    const group = await ReplicationGroup.start(t, 5, { syncEveryEntries: 16, keepEntries: 8 });
+    const { leader, behind } = await leaveOneBehind(group, 6000);
+    const sources: NodeId[] = [];
+    const stopped = Promise.withResolvers<void>();
+    group.onChunk = async (from, at) => {
+      if (at === undefined) sources.push(from);
+      if (sources.length === 1 && at !== undefined && group.nodes.some(({ id }) => id === from)) await group.stop(from);
+      if (sources.length === 2 && at !== undefined) {
+        stopped.resolve();
+        await new Promise(() => undefined);
+      }
+    };
+    group.mend(behind.id);
+    await stopped.promise;
+    assert.equal(sources.length, 2);
+    await group.stop(behind.id);
+    group.onChunk = () => undefined;
+    const back = await group.startNode(behind.id);
+    await group.until("it has caught up", () => back.replicated.applied >= leader.replicated.applied);
+    await register(back);
+  });
+
   test("the log is kept for whoever is pulling a snapshot, so that it can go on after it", async (t) => {
     const group = await ReplicationGroup.start(t, 3, { syncEveryEntries: 16, keepEntries: 8 });
     const leader = await group.leader();
-    const first = await leader.replicated.snapshots.chunk(undefined);
+    const first = await leader.replicated.snapshots.chunk("n9" as NodeId, undefined);
     assert.ok(first.last);
     const at = leader.replicated.applied;
     for (let count = 0; count < 60; count++) await register(leader);

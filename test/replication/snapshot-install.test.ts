@@ -9,13 +9,14 @@ import { type LogIndex, logIndex, type NodeId, newClientId } from "../../node/ba
 import { silentLogger } from "../../node/base/logger.ts";
 import { applyEntries, readMeta } from "../../node/catalog/apply.ts";
 import { readClient } from "../../node/catalog/tables.ts";
-import { pullSnapshot } from "../../node/replication/snapshot-install.ts";
+import { pullSnapshot, type SnapshotTransfer } from "../../node/replication/snapshot-install.ts";
 import { SnapshotServer } from "../../node/replication/snapshot-source.ts";
 import type { CatalogStore, OpenedStores } from "../../node/storage/types.ts";
 import type { SnapshotChunk, SnapshotCursor } from "../../node/transport/types.ts";
 import { commandEntry, groupOf, registerClient, temporaryFolder, withDisk } from "./support/node-disk.ts";
 
 const [n2, n3] = ["n2", "n3"] as NodeId[] as [NodeId, NodeId];
+const puller = "n4" as NodeId;
 const clients = 5000; // some 1.5 MiB of rows: two chunks
 
 type Answer = (
@@ -30,10 +31,11 @@ async function pulling(
   answer: Answer,
   check: (facts: {
     readonly pull: (options?: {
-      readonly atLeast?: LogIndex;
+      readonly atLeast?: () => LogIndex;
       readonly signal?: AbortSignal;
     }) => ReturnType<typeof pullSnapshot>;
     readonly asked: string[];
+    readonly transfers: readonly SnapshotTransfer[];
     readonly receiver: OpenedStores;
     readonly source: CatalogStore;
     /** Catalog generations on the receiver's disk. */
@@ -50,20 +52,27 @@ async function pulling(
       await source.catalog.write(applyEntries(source.catalog, readMeta(source.catalog), entries).writes, {
         sync: false,
       });
-      const server = new SnapshotServer({ store: () => source.catalog, clock: systemClock, chance: systemChance });
+      const server = new SnapshotServer({
+        store: () => source.catalog,
+        clock: systemClock,
+        chance: systemChance,
+        onChunk: () => undefined,
+      });
       const asked: string[] = [];
+      const transfers: SnapshotTransfer[] = [];
       const awake = setInterval(() => undefined, 1000);
       await check({
         asked,
+        transfers,
         receiver,
         source: source.catalog,
         catalogs: () => readdirSync(join(folder, "receiver")).filter((name) => name.startsWith("catalog")),
-        pull: ({ atLeast = logIndex(1), signal = new AbortController().signal } = {}) =>
+        pull: ({ atLeast = () => logIndex(1), signal = new AbortController().signal } = {}) =>
           pullSnapshot({
             peers: {
               snapshotChunk: (from, at) => {
                 asked.push(`${from} ${at === undefined ? "begin" : "on"}`);
-                return answer(from, at, () => server.chunk(at));
+                return answer(from, at, () => server.chunk(puller, at));
               },
             },
             sources: () => [n2, n3],
@@ -72,6 +81,7 @@ async function pulling(
             clock: systemClock,
             logger: silentLogger,
             signal,
+            onTransfer: (transfer) => transfers.push(transfer),
           }),
       }).finally(() => clearInterval(awake));
       await server.close();
@@ -89,7 +99,7 @@ describe("pulling a snapshot", () => {
       t,
       (_from, _at, honest) => honest(),
       async ({ pull, asked, receiver, source }) => {
-        const pulled = await pull({ atLeast: logIndex(clients + 1) });
+        const pulled = await pull({ atLeast: () => logIndex(clients + 1) });
         assert.deepEqual(asked, ["n2 begin", "n2 on"]);
         assert.equal(receiver.catalog && readMeta(receiver.catalog).applied.index, 1);
         const catalog = await pulled.complete();
@@ -112,6 +122,29 @@ describe("pulling a snapshot", () => {
       async ({ pull, asked }) => {
         await (await pull()).cancel();
         assert.deepEqual(asked, ["n2 begin", "n2 on", "n2 on", "n2 on"]);
+      },
+    );
+  });
+
+  test("what is needed may grow meanwhile: a snapshot that was begun too early is given up at once", async (t) => {
+    let needed = logIndex(2);
+    await pulling(
+      t,
+      async (from, at, honest) => {
+        const chunk = await honest();
+        if (from === n2 && at !== undefined) needed = logIndex(clients + 1);
+        return from === n2 ? { ...chunk, applied: logIndex(clients) } : chunk;
+      },
+      async ({ pull, asked, transfers }) => {
+        await (await pull({ atLeast: () => needed })).cancel();
+        assert.deepEqual(asked, ["n2 begin", "n2 on", "n3 begin", "n3 on"]);
+        assert.deepEqual(
+          transfers.map(({ result, sizeBytes }) => [result, sizeBytes > 1 << 20]),
+          [
+            ["failed", true],
+            ["complete", true],
+          ],
+        );
       },
     );
   });
@@ -183,7 +216,7 @@ describe("pulling a snapshot", () => {
       );
     });
 
-  test("a snapshot older than what is needed is refused", async (t) => {
+  test("a snapshot older than what is needed is refused with its first chunk", async (t) => {
     const stop = new AbortController();
     await pulling(
       t,
@@ -192,8 +225,8 @@ describe("pulling a snapshot", () => {
         return honest();
       },
       async ({ pull, asked, catalogs }) => {
-        await assert.rejects(pull({ atLeast: logIndex(clients + 2), signal: stop.signal }), /enough/);
-        assert.deepEqual(asked, ["n2 begin", "n2 on", "n3 begin"]);
+        await assert.rejects(pull({ atLeast: () => logIndex(clients + 2), signal: stop.signal }), /enough/);
+        assert.deepEqual(asked, ["n2 begin", "n3 begin"]);
         assert.equal(catalogs().length, 1);
       },
     );

@@ -5,7 +5,7 @@ import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { after, test } from "node:test";
 import { DepositoError, type ErrorCode, hasCode } from "../../node/base/errors.ts";
-import { type NodeId, newBlobId, newIncarnation, parseClusterId } from "../../node/base/ids.ts";
+import { logIndex, type NodeId, newBlobId, newIncarnation, parseClusterId } from "../../node/base/ids.ts";
 import { InvariantError } from "../../node/base/invariant.ts";
 import { answerProofHeader, Membership } from "../../node/transport/membership.ts";
 import { decodeSnapshotChunk, encodeSnapshotChunk } from "../../node/transport/snapshot-codec.ts";
@@ -499,13 +499,14 @@ test("snapshotChunk: cursor and rows arrive as they were given, whatever their b
   const asked: (SnapshotCursor | undefined)[] = [];
   const chunk: SnapshotChunk = {
     session: "0123456789abcdef".repeat(2),
+    applied: logIndex(2 ** 40),
     rows: [
       { key: Buffer.from([0, 255, 10]), value: Buffer.alloc(70_000, 1) },
       { key: Buffer.from("é"), value: Buffer.alloc(0) },
     ],
     last: false,
   };
-  const { door, holder } = await pair({ snapshots: { chunk: async (at) => (asked.push(at), chunk) } });
+  const { door, holder } = await pair({ snapshots: { chunk: async (_peer, at) => (asked.push(at), chunk) } });
   const client = door.client();
   const first = await client.snapshotChunk(holder.id, undefined);
   const cursor = { session: first.session, after: ok(first.rows.at(-1)).key };
@@ -514,8 +515,30 @@ test("snapshotChunk: cursor and rows arrive as they were given, whatever their b
   assert.deepEqual(asked, [undefined, cursor]);
 });
 
+test("snapshotChunk: a chunk that arrives damaged counts as a broken connection, to be asked for again", async () => {
+  const { group, door, holder } = await pair();
+  const membership = new Membership({ secret, directory: group.directory(holder.id) });
+  const bytes = encodeSnapshotChunk({ session: "00".repeat(16), applied: logIndex(7), rows: [], last: true });
+  bytes[20] = (bytes[20] ?? 0) ^ 1;
+  const server = createHttpServer((request, response) => {
+    const { authorization } = request.headers;
+    const caller = ok(membership.checkCall({ authorization, method: "GET", path: ok(request.url) }));
+    response.writeHead(200, { [answerProofHeader]: membership.signAnswer(caller.nonce) }).end(bytes);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  cleanups.push(() => server.close());
+  ok(group.members.get(holder.id)).address = { host: "127.0.0.1", port: (server.address() as AddressInfo).port };
+  await assert.rejects(door.client().snapshotChunk(holder.id, undefined), failsWith("peer-unreachable"));
+});
+
 test("snapshotChunk: a chunk with a flipped bit, or cut short, is refused", () => {
-  const chunk = { session: "00".repeat(16), rows: [{ key: bytesOf("k"), value: bytesOf("value") }], last: true };
+  const chunk = {
+    session: "00".repeat(16),
+    applied: logIndex(7),
+    rows: [{ key: bytesOf("k"), value: bytesOf("value") }],
+    last: true,
+  };
   const bytes = encodeSnapshotChunk(chunk);
   assert.deepEqual(decodeSnapshotChunk(bytes), chunk);
   for (let bit = 0; bit < bytes.length * 8; bit += 1) {

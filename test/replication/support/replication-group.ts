@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { systemChance } from "../../../node/base/chance.ts";
 import { systemClock } from "../../../node/base/clock.ts";
-import { DepositoError } from "../../../node/base/errors.ts";
+import { DepositoError, hasCode } from "../../../node/base/errors.ts";
 import type { NodeId } from "../../../node/base/ids.ts";
 import { silentLogger } from "../../../node/base/logger.ts";
 import { createMetrics } from "../../../node/base/metrics.ts";
@@ -11,6 +11,7 @@ import { openReplicatedCatalog, type ReplicatedCatalog } from "../../../node/rep
 import type { ReplicationTuning } from "../../../node/replication/replication-options.ts";
 import { pullSnapshot } from "../../../node/replication/snapshot-install.ts";
 import { catalogReachesLog } from "../../../node/replication/start-state.ts";
+import type { Gossip } from "../../../node/replication/types.ts";
 import type { CatalogStore, DataDirectory, OpenedStores } from "../../../node/storage/types.ts";
 import type { PeerFrame, SnapshotChunk, SnapshotCursor } from "../../../node/transport/types.ts";
 import { groupOf, openNodeDirectory, temporaryFolder } from "./node-disk.ts";
@@ -53,6 +54,9 @@ export class ReplicationGroup {
     const group = new ReplicationGroup(temporaryFolder(scope), count, {
       syncEveryEntries: 64,
       keepEntries: 64,
+      maxHeldEntries: 1 << 20,
+      maxHeldBytes: 1 << 30,
+      maxHeldMs: 60_000,
       checkpointEntries: 16,
       quorumTimeoutMs: 5000,
       ...tuning,
@@ -110,7 +114,7 @@ export class ReplicationGroup {
         peers,
         sources: () => this.ids.filter((each) => each !== id),
         begin: installCatalog,
-        atLeast: opened.log.recovered.base.index,
+        atLeast: () => opened.log.recovered.base.index,
         clock: systemClock,
         logger: silentLogger,
         signal: new AbortController().signal,
@@ -128,6 +132,7 @@ export class ReplicationGroup {
       send: (to, frame) => this.#send(id, to, frame),
       peers,
       isAcquainted: () => this.acquainted,
+      heard: (node) => this.#heard(id, node),
       settings,
       clock: systemClock,
       chance: systemChance,
@@ -203,11 +208,26 @@ export class ReplicationGroup {
     }
   }
 
+  /** What gossip would tell, without its delay. */
+  #heard(by: NodeId, node: NodeId): ReturnType<Gossip["of"]> {
+    const replicated = this.#running.get(node)?.replicated;
+    if (replicated === undefined) return undefined;
+    const { term, last, applied } = replicated.raft();
+    const address = { host: "127.0.0.1", port: 1 };
+    const usage = { files: 0, bytes: 0, freeBytes: 1, takesBytes: true };
+    const status = { node, api: address, term, match: last.index, applied, ...usage, checkpoint: undefined };
+    return { status, lastSeenWallMs: 0, alive: !this.#cut.has(node) && !this.#cut.has(by) };
+  }
+
   async #chunk(to: NodeId, from: NodeId, at: SnapshotCursor | undefined): Promise<SnapshotChunk> {
     await this.onChunk(from, at);
     const source = this.#running.get(from);
     if (source === undefined || this.#cut.has(from) || this.#cut.has(to))
       throw new DepositoError("peer-unreachable", `${from} does not answer`);
-    return source.replicated.snapshots.chunk(at);
+    try {
+      return await source.replicated.snapshots.chunk(to, at);
+    } catch (error) {
+      throw hasCode(error, "node-busy") ? new DepositoError("peer-refused", error.message) : error;
+    }
   }
 }

@@ -7,6 +7,7 @@ import {
   type BlobId,
   type ClusterId,
   type Incarnation,
+  logIndex,
   type NodeId,
   newBlobId,
   newIncarnation,
@@ -99,7 +100,7 @@ export interface NodeChanges {
 }
 
 const noSnapshots: SnapshotSource = {
-  chunk: async () => ({ session: "00".repeat(16), rows: [], last: true }),
+  chunk: async () => ({ session: "00".repeat(16), applied: logIndex(0), rows: [], last: true }),
 };
 
 /** Starts one node of the group: its peer port, and its streams to the others. */
