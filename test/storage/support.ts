@@ -9,6 +9,7 @@ import { silentLogger } from "../../node/base/logger.ts";
 import type { CatalogView, Founding, Write } from "../../node/catalog/types.ts";
 import type { Entry, EntryKind, HardState, LogPosition } from "../../node/raft/types.ts";
 import { openDataDirectory } from "../../node/storage/data-directory.ts";
+import type { StorageDisk } from "../../node/storage/disk.ts";
 import type { StorageHooks } from "../../node/storage/hooks.ts";
 import { layoutOf } from "../../node/storage/layout.ts";
 import type { StorageTuning } from "../../node/storage/place.ts";
@@ -50,13 +51,14 @@ export interface Opening {
   readonly hooks?: StorageHooks;
   readonly tuning?: Partial<StorageTuning>;
   readonly nodeId?: string;
+  readonly disk?: StorageDisk;
 }
 
 export function openDirectory(path: string, opening: Opening = {}): Promise<DataDirectory> {
   return openDataDirectory({
     path,
     nodeId: node(opening.nodeId ?? "n1"),
-    disk: systemDisk,
+    disk: opening.disk ?? systemDisk,
     logger: silentLogger,
     appliedOf,
     hooks: opening.hooks,
