@@ -2,21 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { term } from "../../node/base/ids.ts";
 import { Cluster } from "./cluster.ts";
-import {
-  at,
-  configurationOf,
-  electionTimeoutMs,
-  heartbeat,
-  messagesOf,
-  n1,
-  n2,
-  n3,
-  n4,
-  n5,
-  only,
-  Solo,
-  voteRequest,
-} from "./support.ts";
+import { at, electionTimeoutMs, heartbeat, messagesOf, n1, n2, n3, only, Solo, voteRequest } from "./support.ts";
 
 test("Raft: the term on start is at least that of the last entry, and the vote of an older term is void", () => {
   const solo = new Solo({ terms: [1, 4], hardState: { term: term(3), votedFor: n2 } });
@@ -33,49 +19,6 @@ test("Raft: a candidate that a majority refuses becomes a follower of the same t
   assert.deepEqual([solo.core.status().role, solo.term], ["follower", 1]);
 });
 
-test("Raft: while a live leader is known, votes are refused without a change of term, and pre-votes too (§6)", () => {
-  const solo = new Solo({ terms: [1] });
-  solo.receive(n2, heartbeat({ term: 1 }));
-  solo.passMs(electionTimeoutMs - 1);
-  assert.equal(messagesOf(solo.receive(n3, voteRequest({ term: 2, last: at(1, 1) })), "vote-response").length, 0);
-  assert.equal(solo.term, 1);
-  const preVote = solo.receive(n3, { type: "pre-vote-request", term: term(2), last: at(1, 1) });
-  assert.equal(only(messagesOf(preVote, "pre-vote-response")).granted, false);
-  solo.passMs(1);
-  const later = solo.receive(n3, voteRequest({ term: 2, last: at(1, 1) }));
-  assert.equal(only(messagesOf(later, "vote-response")).granted, true);
-});
-
-test("Raft: a vote asked for by a transfer is granted in spite of a live leader", () => {
-  const solo = new Solo({ terms: [1] });
-  solo.receive(n2, heartbeat({ term: 1 }));
-  const answer = solo.receive(n3, voteRequest({ term: 2, last: at(1, 1), transfer: true }));
-  assert.equal(only(messagesOf(answer, "vote-response")).granted, true);
-});
-
-test("Raft: a learner never stands for election and never counts in one", () => {
-  const learner = new Solo({ id: n4, configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
-  for (let ticks = 0; ticks < 5; ticks += 1) assert.equal(learner.tick().messages.length, 0);
-  const candidate = new Solo({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4, n5] }) });
-  candidate.campaign();
-  for (const other of [n4, n5]) candidate.receive(other, { type: "pre-vote-response", term: term(1), granted: true });
-  assert.equal(candidate.core.status().role, "pre-candidate");
-});
-
-test("Raft: a joint configuration elects only by both majorities (§6)", () => {
-  const configuration = configurationOf({ voters: [n1, n2, n3], outgoing: [n1, n4, n5] });
-  const solo = new Solo({ configuration });
-  assert.equal(messagesOf(solo.campaign(), "pre-vote-request").length, 4);
-  solo.receive(n2, { type: "pre-vote-response", term: term(1), granted: true });
-  assert.equal(solo.core.status().role, "pre-candidate");
-  solo.receive(n4, { type: "pre-vote-response", term: term(1), granted: true });
-  assert.equal(solo.core.status().role, "candidate");
-  for (const voter of [n4, n5]) solo.receive(voter, { type: "vote-response", term: term(1), granted: true });
-  assert.equal(solo.core.status().role, "candidate");
-  solo.receive(n2, { type: "vote-response", term: term(1), granted: true });
-  assert.equal(solo.core.status().role, "leader");
-});
-
 test("Raft: a stuck candidate of a higher term gets a leader it listens to", () => {
   const cluster = new Cluster();
   cluster.elect(n1);
@@ -90,22 +33,6 @@ test("Raft: a stuck candidate of a higher term gets a leader it listens to", () 
     10 * electionTimeoutMs,
   );
   assert.ok((cluster.leader?.alive.status().term ?? 0) >= 2);
-});
-
-test("Raft: a node that was removed and does not know it does not disturb the others (§6)", () => {
-  const cluster = new Cluster({ voters: 3, configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
-  cluster.elect(n1);
-  for (const request of [
-    { type: "pre-vote-request", term: term(2), last: at(99, 99) } as const,
-    voteRequest({ term: 50, last: at(99, 99) }),
-  ])
-    for (const to of [n1, n2, n3]) cluster.deliver({ from: n5, to, message: request });
-  cluster.settle();
-  assert.deepEqual(
-    [n1, n2, n3].map((id) => cluster.at(id).alive.status().term),
-    [1, 1, 1],
-  );
-  assert.equal(cluster.leader?.id, n1);
 });
 
 test("Raft: followers whose connection to the leader is refused elect another within a fifth of a timeout", () => {
@@ -171,13 +98,4 @@ test("Raft: a refused connection to somebody else changes nothing", () => {
   const before = solo.core.deadlineMs;
   assert.equal(solo.step({ type: "peer-refused", peer: n3 }).leadership, undefined);
   assert.equal(solo.core.deadlineMs, before);
-});
-
-test("Raft: a leader that is only in the outgoing majority leads while the configuration is joint (§6)", () => {
-  const solo = new Solo({ configuration: configurationOf({ voters: [n2, n3], outgoing: [n1, n2, n3] }) });
-  solo.lead(n2, n3);
-  solo.match(n2, 1);
-  assert.equal(solo.core.status().commitIndex, 0);
-  solo.match(n3, 1);
-  assert.deepEqual([solo.core.status().role, solo.core.status().commitIndex], ["leader", 1]);
 });

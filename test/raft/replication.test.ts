@@ -6,7 +6,6 @@ import {
   appendRequest,
   at,
   bytes,
-  configurationEntry,
   configurationOf,
   electionTimeoutMs,
   entriesOf,
@@ -17,7 +16,6 @@ import {
   n1,
   n2,
   n3,
-  n4,
   n5,
   only,
   Solo,
@@ -28,17 +26,6 @@ function leaderOf(terms: readonly number[], setup: ConstructorParameters<typeof 
   solo.lead(n2, ...(setup?.configuration?.voters.length === 5 ? [n3] : []));
   return solo;
 }
-
-test("Raft: a new leader appends an entry of its own term and sends it to everybody (§8)", () => {
-  const solo = new Solo({ terms: [1, 1] });
-  const led = solo.lead(n2);
-  const noop = only(led.append);
-  assert.deepEqual([noop.index, noop.term, noop.kind, noop.data.byteLength], [3, 2, "noop", 0]);
-  for (const to of [n2, n3]) {
-    const request = only(messagesOf(led, "append-request", to));
-    assert.deepEqual([request.previous, request.entries.length], [at(2, 1), 1]);
-  }
-});
 
 test("Raft: one propose makes one append and one message to each follower, while the own disk writes", () => {
   const solo = leaderOf([]);
@@ -52,21 +39,6 @@ test("Raft: one propose makes one append and one message to each follower, while
   assert.ok(effects.messages.length === 2 && effects.messagesAfterSync.length === 0);
 });
 
-test("Raft: an entry is committed once a majority holds it, the leader's own disk among them (§5.3)", () => {
-  const solo = leaderOf([]);
-  solo.match(n2, 1);
-  assert.equal(solo.core.status().commitIndex, 1);
-  solo.sync = false;
-  solo.propose("a");
-  solo.match(n2, 2);
-  assert.equal(solo.core.status().commitIndex, 1, "not synced here");
-  const synced = solo.step({ type: "log-persisted", last: at(2, 1) });
-  assert.deepEqual(
-    synced.committed.map(({ index }) => index),
-    [2],
-  );
-});
-
 test("Raft: committed entries are handed out only once they are synced on this node", () => {
   const solo = new Solo({ configuration: configurationOf({ voters: [n1, n2, n3] }) });
   solo.sync = false;
@@ -78,124 +50,6 @@ test("Raft: committed entries are handed out only once they are synced on this n
     synced.committed.map(({ index }) => index),
     [1, 2],
   );
-});
-
-test("Raft: learners receive entries and are never counted", () => {
-  const solo = leaderOf([], { configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4, n5] }) });
-  for (const learner of [n4, n5]) solo.match(learner, 1);
-  assert.equal(solo.core.status().commitIndex, 0);
-  solo.match(n2, 1);
-  assert.equal(solo.core.status().commitIndex, 1);
-  assert.equal(messagesOf(solo.propose("a"), "append-request", n4).length, 1);
-});
-
-test("Raft: a joint configuration commits only by both majorities (§6)", () => {
-  const configuration = configurationOf({ voters: [n1, n4, n5] });
-  const joint = configurationEntry(1, 1, { voters: [n1, n2, n3], outgoing: [n1, n4, n5] });
-  const solo = new Solo({ configuration, entries: [joint], term: 1 });
-  solo.lead(n2, n4);
-  for (const voter of [n2, n3]) solo.match(voter, 2);
-  assert.equal(solo.core.status().commitIndex, 0);
-  solo.match(n5, 2);
-  assert.equal(solo.core.status().commitIndex, 2);
-});
-
-test("Raft: an entry of an older term is not committed by counting, but by one of the own term after it (§5.4.2, figure 8)", () => {
-  const solo = leaderOf([1, 2], { term: 3 });
-  solo.match(n2, 2);
-  assert.equal(solo.core.status().commitIndex, 0, "index 2 is on a majority, of term 2");
-  solo.match(n2, 3);
-  assert.equal(solo.core.status().commitIndex, 3);
-});
-
-test("Raft: the history of figure 8 loses nothing that was committed", () => {
-  // (a) n1 leads term 2, index 2 reaches n2 only; (b) n5 leads term 3 with an entry of its own at index 2.
-  const logs = [[1, 2], [1, 2], [1], [1], [1, 3]].map((terms) => entriesOf(terms));
-  const cluster = new Cluster({ voters: 5, logs });
-  for (const each of cluster.nodes.values()) each.disk.hardState = { term: term(3), votedFor: undefined };
-  for (const each of cluster.nodes.values()) each.start(0);
-  cluster.cut(n5);
-  // (c) n1 leads term 4 and brings index 2 to n3, but not its own entry at index 3.
-  cluster.filter = ({ message }) =>
-    message.type !== "append-request" || message.entries.every(({ index }) => index <= 2);
-  cluster.elect(n1);
-  cluster.run(5 * heartbeatMs);
-  assert.ok(cluster.running.every(({ alive }) => alive.status().commitIndex === 0));
-  cluster.crash(n1);
-  // (d) n5 may still win and overwrite it: its last term, 3, is newer than what n2, n3 and n4 hold.
-  cluster.heal();
-  cluster.run(electionTimeoutMs);
-  cluster.elect(n5);
-  cluster.restart(n1);
-  cluster.run(5 * heartbeatMs);
-  assert.ok(cluster.running.every(({ id }) => cluster.logOf(id)[1] === "2@3:2@3"));
-});
-
-const figure7 = [
-  { name: "a", terms: [1, 1, 1, 4, 4, 5, 5, 6, 6] },
-  { name: "b", terms: [1, 1, 1, 4] },
-  { name: "c", terms: [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6] },
-  { name: "d", terms: [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7] },
-  { name: "e", terms: [1, 1, 1, 4, 4, 4, 4] },
-  { name: "f", terms: [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3] },
-];
-for (const { name, terms } of figure7)
-  test(`Raft: follower (${name}) of figure 7 converges to the leader's log (§5.3)`, () => {
-    const leaderTerms = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
-    const cluster = new Cluster({ logs: [leaderTerms, terms, leaderTerms].map((each) => entriesOf(each)) });
-    for (const each of cluster.nodes.values()) each.disk.hardState = { term: term(7), votedFor: undefined };
-    for (const each of cluster.nodes.values()) each.start(0);
-    cluster.elect(n1);
-    cluster.run(2 * heartbeatMs);
-    assert.deepEqual(cluster.logOf(n2), cluster.logOf(n1));
-    assert.equal(cluster.at(n2).alive.status().commitIndex, 11);
-  });
-
-test("Raft: an append is refused where the entry before it is missing or differs (§5.3)", () => {
-  for (const previous of [at(3, 2), at(9, 2), at(2, 1)]) {
-    const solo = new Solo({ terms: [1, 1, 2], term: 2 });
-    const answer = solo.receive(n2, appendRequest({ term: 2, previous, entries: [] }));
-    const { result } = only(messagesOf(answer, "append-response"));
-    const isHeld = previous.index === 3 || (previous.index === 2 && previous.term === 1);
-    assert.equal(result.type, isHeld ? "matched" : "rejected", `${previous.index}:${previous.term}`);
-  }
-});
-
-test("Raft: conflicting entries are replaced from the first difference on (§5.3)", () => {
-  const solo = new Solo({ terms: [1, 1, 2, 2] });
-  const effects = solo.receive(n2, appendRequest({ term: 3, previous: at(1, 1), entries: [entry(2, 1), entry(3, 3)] }));
-  assert.deepEqual(
-    effects.append.map(({ index, term: ofTerm }) => [index, ofTerm]),
-    [[3, 3]],
-  );
-  assert.deepEqual(solo.core.status().last, at(3, 3));
-});
-
-test("Raft: a late copy of an older append takes nothing away that was acknowledged since (§5.3)", () => {
-  const solo = new Solo();
-  const first = appendRequest({ term: 1, entries: entriesOf([1, 1]) });
-  solo.receive(n2, first);
-  solo.receive(n2, appendRequest({ term: 1, previous: at(2, 1), entries: entriesOf([1, 1, 1], 3) }));
-  const late = solo.receive(n2, first);
-  assert.equal(late.append.length, 0);
-  assert.equal(solo.core.status().last.index, 5);
-  assert.deepEqual(only(messagesOf(late, "append-response")).result, { type: "matched", matchIndex: 2 });
-});
-
-test("Raft: an acknowledgement waits for the sync of what it acknowledges", () => {
-  const effects = new Solo().receive(n2, appendRequest({ term: 1, entries: entriesOf([1]) }));
-  assert.equal(effects.messages.length, 0);
-  assert.equal(only(effects.messagesAfterSync).message.type, "append-response");
-});
-
-test("Raft: a follower commits no further than the leader did, and than the request reaches (§5.3)", () => {
-  const solo = new Solo();
-  solo.receive(n2, appendRequest({ term: 1, entries: entriesOf([1, 1, 1]), commit: 2 }));
-  assert.equal(solo.core.status().commitIndex, 2);
-  const other = new Solo({ terms: [1, 1, 1] });
-  // The rest of its log may not be the leader's.
-  other.receive(n2, appendRequest({ term: 2, previous: at(1, 1), commit: 3 }));
-  assert.equal(other.core.status().commitIndex, 1);
 });
 
 test("Raft: the commit index never moves back", () => {
@@ -318,22 +172,6 @@ test("Raft: followers learn of a commit at once, not with the next heartbeat", (
   );
 });
 
-test("Raft: logs that differ in more than fifty entries of two terms agree within four round trips (fast back-up)", () => {
-  const common = [1, 1, 1];
-  const leader = [...common, ...Array.from({ length: 60 }, (_, place) => (place < 30 ? 4 : 6))];
-  const follower = [...common, ...Array.from({ length: 70 }, (_, place) => (place < 35 ? 3 : 5))];
-  const cluster = new Cluster({ logs: [leader, follower, leader].map((terms) => entriesOf(terms)) });
-  for (const each of cluster.nodes.values()) each.disk.hardState = { term: term(7), votedFor: undefined };
-  for (const each of cluster.nodes.values()) each.start(0);
-  cluster.elect(n1);
-  cluster.run(2 * heartbeatMs);
-  assert.deepEqual(cluster.logOf(n2), cluster.logOf(n1));
-  const refusals = cluster.sent.filter(
-    ({ from, message }) => from === n2 && message.type === "append-response" && message.result.type === "rejected",
-  );
-  assert.ok(refusals.length <= 4, `${refusals.length} refusals`);
-});
-
 test("Raft: what a follower needs from disk is loaded, once at a time, and sent", () => {
   const terms = [1, 1, 1, 1];
   const solo = leaderOf(terms, {
@@ -386,16 +224,6 @@ test("Raft: a broken connection makes the leader probe again from what is known"
   assert.deepEqual(only(messagesOf(probed, "append-request", n2)).previous, at(1, 1));
 });
 
-test("Raft: a configuration counts from the moment it is appended, and is rolled back with its entry", () => {
-  const solo = new Solo();
-  const next = configurationOf({ voters: [n1, n2, n3, n4], outgoing: [n1, n2, n3] });
-  const change = configurationEntry(1, 1, next);
-  solo.receive(n2, appendRequest({ term: 1, entries: [change] }));
-  assert.deepEqual(solo.core.status().configuration, next);
-  solo.receive(n3, appendRequest({ term: 2, entries: [entry(1, 2)] }));
-  assert.deepEqual(solo.core.status().configuration.voters, [n1, n2, n3]);
-});
-
 test("Raft: an idle node is due only for its heartbeat or its election", () => {
   const leader = leaderOf([]);
   leader.match(n2, 1);
@@ -405,13 +233,6 @@ test("Raft: an idle node is due only for its heartbeat or its election", () => {
   assert.ok(follower.core.deadlineMs - follower.nowMs >= electionTimeoutMs);
   const alone = new Solo({ configuration: configurationOf({ voters: [n1] }) });
   assert.equal(alone.core.deadlineMs, Number.POSITIVE_INFINITY);
-});
-
-test("Raft: a committed entry that the leader's log contradicts ends the process", () => {
-  const solo = new Solo();
-  solo.receive(n2, appendRequest({ term: 1, entries: entriesOf([1, 1]), commit: 2 }));
-  const bad = appendRequest({ term: 2, entries: [entry(1, 2)] });
-  assert.throws(() => solo.receive(n3, bad), { name: "InvariantError" });
 });
 
 test("Raft: two leaders in one term end the process", () => {

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { term } from "../../../node/base/ids.ts";
-import { Cluster } from "../cluster.ts";
-import { at, electionTimeoutMs, heartbeat, heartbeatMs, messagesOf, n1, n2, n3, only, Solo } from "../support.ts";
+import { ledCluster } from "../led.ts";
+import { at, electionTimeoutMs, heartbeat, messagesOf, n1, n2, n3, only, Solo } from "../support.ts";
 
 // Raft §8: what clients may rely on. That a retry takes effect once is the catalog's part: test/catalog/.
 
@@ -18,9 +17,7 @@ test("Raft §8: a new leader appends an entry without effect, and sends it to ev
 });
 
 test("Raft §8: so what earlier leaders committed is committed again without any proposal", () => {
-  const cluster = new Cluster();
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
+  const cluster = ledCluster();
   cluster.propose(n1, "a");
   cluster.settle();
   for (const id of [n1, n2, n3]) {
@@ -30,33 +27,6 @@ test("Raft §8: so what earlier leaders committed is committed again without any
   }
   for (const id of [n1, n2, n3]) cluster.restart(id);
   cluster.runUntil(() => cluster.running.every(({ alive }) => alive.status().applied === 3), 10 * electionTimeoutMs);
-});
-
-test("Raft §8: a leader answers no read before that entry is committed", () => {
-  const solo = new Solo({ terms: [1] });
-  solo.lead(n2);
-  assert.equal(messagesOf(solo.step({ type: "read", position: 1 }), "heartbeat-request").length, 0);
-  const answered = solo.receive(n2, { type: "heartbeat-response", term: term(2), round: 0 });
-  assert.equal(answered.confirmedReads.length, 0);
-  const committed = solo.match(n2, 2);
-  const round = Math.max(...messagesOf(committed, "heartbeat-request", n2).map((request) => request.round));
-  const confirmed = solo.receive(n2, { type: "heartbeat-response", term: term(2), round });
-  assert.deepEqual(confirmed.confirmedReads, [{ position: 1, readIndex: 2 }]);
-});
-
-test("Raft §8: a leader that was deposed, and does not know it, answers no read", () => {
-  const cluster = new Cluster();
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
-  cluster.cut(n1);
-  for (const other of [n2, n3]) cluster.step(other, { type: "peer-refused", peer: n1 });
-  cluster.runUntil(() => cluster.leader !== undefined && cluster.leader.id !== n1, electionTimeoutMs);
-  cluster.propose(cluster.leader?.id ?? n1, "newer");
-  cluster.settle();
-  assert.equal(cluster.at(n1).alive.status().role, "leader");
-  const position = cluster.read(n1);
-  cluster.run(2 * electionTimeoutMs);
-  assert.deepEqual([cluster.at(n1).confirmedReads, cluster.at(n1).refusedReads], [[], [position]]);
 });
 
 test("Raft §8: whoever does not lead refuses proposals, and knows who does", () => {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { type LogIndex, logIndex, term } from "../../../node/base/ids.ts";
 import type { Entry } from "../../../node/raft/types.ts";
 import { Cluster } from "../cluster.ts";
+import { ledCluster } from "../led.ts";
 import {
   appendRequest,
   at,
@@ -110,9 +111,7 @@ test("Raft §5.3: a follower commits no further than the leader did, and than it
 });
 
 test("Raft §5.3: the leader tries again, for ever, until a follower that was away stores everything", () => {
-  const cluster = new Cluster();
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
+  const cluster = ledCluster();
   cluster.crash(n3);
   cluster.propose(n1, "a", "b");
   cluster.run(20 * electionTimeoutMs);
@@ -275,9 +274,7 @@ test("Raft §5.3: where two logs have an entry of one index and term, they are t
 });
 
 test("Raft §5.3: a slow follower holds up nobody: the majority commits without it", () => {
-  const cluster = new Cluster({ voters: 5 });
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
+  const cluster = ledCluster({ voters: 5 });
   for (const slow of [n2, n3]) cluster.heldDisks.add(slow);
   cluster.propose(n1, "a");
   cluster.settle();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { term } from "../../../node/base/ids.ts";
-import { Cluster } from "../cluster.ts";
+import { ledCluster } from "../led.ts";
 import {
   appendRequest,
   at,
@@ -60,9 +60,7 @@ test("Raft figure 2: a single voter, whose term nobody else wrote down, announce
 });
 
 test("Raft figure 2: a crash of everybody before the sync loses only what nobody was promised", () => {
-  const cluster = new Cluster();
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
+  const cluster = ledCluster();
   cluster.propose(n1, "acked");
   cluster.settle();
   for (const id of [n1, n2, n3]) cluster.heldDisks.add(id);
@@ -77,9 +75,7 @@ test("Raft figure 2: a crash of everybody before the sync loses only what nobody
 });
 
 test("Raft figure 2: commit and applied index begin where the catalog stands, and the leader tells the rest", () => {
-  const cluster = new Cluster();
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
+  const cluster = ledCluster();
   cluster.at(n3).appliesAtOnce = false;
   cluster.propose(n1, "a", "b");
   cluster.run(3 * heartbeatMs);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type NodeId, term } from "../../../node/base/ids.ts";
 import { Cluster } from "../cluster.ts";
+import { ledCluster } from "../led.ts";
 import {
   at,
   electionTimeoutMs,
@@ -37,9 +38,7 @@ test("Raft §5.4.1: a candidate whose log is less up to date gets no vote and no
 });
 
 test("Raft §5.4.1: whoever lacks a committed entry is not elected, however long it tries", () => {
-  const cluster = new Cluster();
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
+  const cluster = ledCluster();
   cluster.cut(n3);
   cluster.propose(n1, "committed");
   cluster.settle();

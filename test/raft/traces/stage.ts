@@ -37,6 +37,7 @@ export class Stage {
         this.recorder.left(flying, this.#arrives(flying) ? "" : " (lost)");
       },
     });
+    this.#checker.nodes = this.cluster.nodes;
     this.cluster.filter = (flying) => this.#arrives(flying);
     for (const each of this.cluster.nodes.values()) this.#started(each);
   }

@@ -1,10 +1,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { term } from "../../node/base/ids.ts";
-import { ledCluster } from "./led.ts";
-import { configurationOf, electionTimeoutMs, heartbeatMs, messagesOf, n1, n2, n3, n4, only, Solo } from "./support.ts";
+import { term } from "../../../node/base/ids.ts";
+import { ledCluster } from "../led.ts";
+import {
+  at,
+  configurationOf,
+  electionTimeoutMs,
+  heartbeat,
+  heartbeatMs,
+  messagesOf,
+  n1,
+  n2,
+  n3,
+  n4,
+  only,
+  Solo,
+  voteRequest,
+} from "../support.ts";
 
-test("Transfer: to an up-to-date voter takes no time, in spite of the lease", () => {
+test("Transfer §3.10: to an up-to-date voter takes no time, in spite of the lease", () => {
   const cluster = ledCluster();
   cluster.step(n1, { type: "transfer-leadership", to: n3 });
   cluster.settle();
@@ -15,7 +29,38 @@ test("Transfer: to an up-to-date voter takes no time, in spite of the lease", ()
   );
 });
 
-test("Transfer: without a name it goes to the voter that is furthest", () => {
+test("Transfer §3.10: the target stands at once, without a pre-vote, and says on whose behalf", () => {
+  const solo = new Solo({ terms: [1] });
+  solo.receive(n2, heartbeat({ term: 1 }));
+  const stood = solo.receive(n2, { type: "timeout-now", term: term(1) });
+  assert.deepEqual(stood.hardState, { term: 2, votedFor: n1 });
+  assert.equal(messagesOf(stood, "pre-vote-request").length, 0);
+  assert.deepEqual(
+    messagesOf(stood, "vote-request").map((request) => [request.term, request.transfer]),
+    [
+      [2, true],
+      [2, true],
+    ],
+  );
+});
+
+test("Transfer §3.10: a vote that it asks for is granted in spite of the live leader, and only to a voter", () => {
+  for (const [from, isGranted] of [
+    [n3, true],
+    [n4, false],
+  ] as const) {
+    const solo = new Solo({ terms: [1] });
+    solo.receive(n2, heartbeat({ term: 1 }));
+    const answer = solo.receive(from, voteRequest({ term: 2, last: at(1, 1), transfer: true }));
+    assert.deepEqual(
+      messagesOf(answer, "vote-response").map(({ granted }) => granted),
+      isGranted ? [true] : [],
+      from,
+    );
+  }
+});
+
+test("Transfer §3.10: without a name it goes to the voter that is furthest", () => {
   const solo = new Solo({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
   solo.lead(n2);
   solo.match(n2, 1);
@@ -25,7 +70,7 @@ test("Transfer: without a name it goes to the voter that is furthest", () => {
   assert.equal(messagesOf(effects, "timeout-now").length, 1);
 });
 
-test("Transfer: a slow target is brought up to date first, with proposals under way", () => {
+test("Transfer §3.10: a slow target is brought up to date first, with proposals under way", () => {
   const cluster = ledCluster();
   cluster.heldDisks.add(n2);
   cluster.propose(n1, "a", "b");
@@ -39,7 +84,7 @@ test("Transfer: a slow target is brought up to date first, with proposals under 
   assert.deepEqual(cluster.logOf(n2).slice(0, 3), ["1@1:", "2@1:a", "3@1:b"]);
 });
 
-test("Transfer: meanwhile proposals are refused, and no entry is lost", () => {
+test("Transfer §3.10: meanwhile proposals are refused, and no entry is lost", () => {
   const cluster = ledCluster();
   cluster.cut(n2);
   cluster.propose(n1, "before");
@@ -48,7 +93,7 @@ test("Transfer: meanwhile proposals are refused, and no entry is lost", () => {
   assert.equal(cluster.propose(n1, "during").refusedProposals, "not-leader");
 });
 
-test("Transfer: to a lost node is given up after an election timeout, and the leader goes on", () => {
+test("Transfer §3.10: to a lost node is given up after an election timeout, and the leader goes on", () => {
   const cluster = ledCluster();
   cluster.crash(n2);
   cluster.propose(n1, "a");
@@ -58,7 +103,7 @@ test("Transfer: to a lost node is given up after an election timeout, and the le
   assert.equal(cluster.propose(n1, "b").refusedProposals, undefined);
 });
 
-test("Transfer: a lost timeout-now is sent again", () => {
+test("Transfer §3.10: a lost timeout-now is sent again", () => {
   const cluster = ledCluster();
   let lost = 0;
   cluster.filter = ({ message }) => message.type !== "timeout-now" || lost++ > 0;
@@ -67,7 +112,7 @@ test("Transfer: a lost timeout-now is sent again", () => {
   assert.equal(cluster.leader?.id, n2);
 });
 
-test("Transfer: to a learner, a stranger or itself changes nothing", () => {
+test("Transfer §3.10: to a learner, a stranger or itself changes nothing", () => {
   for (const to of [n4, "n9" as typeof n4, n1]) {
     const cluster = ledCluster({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
     cluster.step(n1, { type: "transfer-leadership", to });
@@ -77,7 +122,7 @@ test("Transfer: to a learner, a stranger or itself changes nothing", () => {
   }
 });
 
-test("Transfer: another target takes the place of the first", () => {
+test("Transfer §3.10: another target takes the place of the first", () => {
   const cluster = ledCluster();
   cluster.cut(n2);
   cluster.propose(n1, "a");
@@ -87,19 +132,19 @@ test("Transfer: another target takes the place of the first", () => {
   assert.equal(cluster.leader?.id, n3);
 });
 
-test("Transfer: a follower asked to hand over passes it on to its leader", () => {
+test("Transfer §3.10: a follower asked to hand over passes it on to its leader", () => {
   const cluster = ledCluster();
   cluster.step(n2, { type: "transfer-leadership", to: n3 });
   cluster.settle();
   assert.equal(cluster.leader?.id, n3);
 });
 
-test("Transfer: a follower that knows no leader does nothing", () => {
+test("Transfer §3.10: a follower that knows no leader does nothing", () => {
   const effects = new Solo().step({ type: "transfer-leadership", to: n3 });
   assert.equal(effects.messages.length + effects.messagesAfterSync.length, 0);
 });
 
-test("Transfer: a request that is lost changes nothing, and the next one counts", () => {
+test("Transfer §3.10: a request that is lost changes nothing, and the next one counts", () => {
   const cluster = ledCluster();
   cluster.filter = ({ message }) => message.type !== "transfer-request";
   cluster.step(n2, { type: "transfer-leadership", to: n2 });
@@ -112,7 +157,7 @@ test("Transfer: a request that is lost changes nothing, and the next one counts"
   assert.equal(cluster.leader?.id, n2);
 });
 
-test("Transfer: a request that finds no leader, is old, or comes from a stranger is ignored", () => {
+test("Transfer §3.10: a request that finds no leader, is old, or comes from a stranger is ignored", () => {
   const request = { type: "transfer-request", term: term(1), to: n2 } as const;
   assert.equal(new Solo({ term: 1 }).receive(n2, request).messages.length, 0);
   const solo = new Solo({ term: 1 });
@@ -127,7 +172,7 @@ test("Transfer: a request that finds no leader, is old, or comes from a stranger
   assert.deepEqual([solo.core.status().role, solo.term], ["leader", 2]);
 });
 
-test("Transfer: a learner that is told to stand does not", () => {
+test("Transfer §3.10: a learner that is told to stand does not", () => {
   const cluster = ledCluster({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
   cluster.step(n4, {
     type: "message",

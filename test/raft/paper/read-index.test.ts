@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { logIndex, term } from "../../node/base/ids.ts";
-import { Cluster } from "./cluster.ts";
+import { logIndex, term } from "../../../node/base/ids.ts";
+import { ledCluster } from "../led.ts";
 import {
   configurationOf,
   electionTimeoutMs,
@@ -15,7 +15,7 @@ import {
   n5,
   only,
   Solo,
-} from "./support.ts";
+} from "../support.ts";
 
 function readyLeader(): Solo {
   const solo = new Solo();
@@ -28,7 +28,7 @@ function confirm(solo: Solo, from: typeof n2, round: number) {
   return solo.receive(from, { type: "heartbeat-response", term: solo.term, round });
 }
 
-test("ReadIndex: a read is confirmed at the commit index by a quorum's answers, not before (§8)", () => {
+test("ReadIndex §6.4: a read is confirmed at the commit index by a quorum's answers, not before", () => {
   const solo = readyLeader();
   const asked = solo.step({ type: "read", position: 7 });
   assert.equal(asked.confirmedReads.length, 0);
@@ -38,7 +38,7 @@ test("ReadIndex: a read is confirmed at the commit index by a quorum's answers, 
   assert.equal(confirm(solo, n3, request.round).confirmedReads.length, 0);
 });
 
-test("ReadIndex: a read that comes before an entry of the own term is committed waits for it (§8)", () => {
+test("ReadIndex §6.4: a read that comes before an entry of the own term is committed waits for it", () => {
   const solo = new Solo({ terms: [1] });
   solo.lead(n2);
   assert.equal(messagesOf(solo.step({ type: "read", position: 1 }), "heartbeat-request").length, 0);
@@ -49,7 +49,7 @@ test("ReadIndex: a read that comes before an entry of the own term is committed 
   assert.deepEqual(confirm(solo, n2, 1).confirmedReads, [{ position: 1, readIndex: 2 }]);
 });
 
-test("ReadIndex: reads that arrive during a round share the next one", () => {
+test("ReadIndex §6.4: reads that arrive during a round share the next one", () => {
   const solo = readyLeader();
   solo.step({ type: "read", position: 1 });
   for (const position of [2, 3, 4])
@@ -66,7 +66,7 @@ test("ReadIndex: reads that arrive during a round share the next one", () => {
   );
 });
 
-test("ReadIndex: an answer to an older round, late or doubled, confirms no later read", () => {
+test("ReadIndex §6.4: an answer to an older round, late or doubled, confirms no later read", () => {
   const solo = readyLeader();
   solo.step({ type: "read", position: 1 });
   confirm(solo, n2, 1);
@@ -75,7 +75,7 @@ test("ReadIndex: an answer to an older round, late or doubled, confirms no later
   assert.equal(confirm(solo, n3, 2).confirmedReads.length, 1);
 });
 
-test("ReadIndex: an answer of an older term confirms nothing", () => {
+test("ReadIndex §6.4: an answer of an older term confirms nothing", () => {
   const solo = new Solo({ terms: [4], term: 4 });
   solo.lead(n2);
   solo.match(n2, 2);
@@ -83,7 +83,7 @@ test("ReadIndex: an answer of an older term confirms nothing", () => {
   assert.equal(solo.receive(n2, { type: "heartbeat-response", term: term(4), round: 1 }).confirmedReads.length, 0);
 });
 
-test("ReadIndex: learners do not confirm, and a joint configuration needs both majorities", () => {
+test("ReadIndex §6.4: learners do not confirm, and a joint configuration needs both majorities", () => {
   const configuration = configurationOf({ voters: [n1, n3], learners: [n2, n4, n5] });
   const solo = new Solo({ configuration });
   solo.lead(n3);
@@ -95,15 +95,13 @@ test("ReadIndex: learners do not confirm, and a joint configuration needs both m
   assert.equal(confirm(solo, n3, 1).confirmedReads.length, 1);
 });
 
-test("ReadIndex: a single voter confirms at once", () => {
+test("ReadIndex §6.4: a single voter confirms at once", () => {
   const solo = new Solo({ configuration: configurationOf({ voters: [n1] }) });
   assert.deepEqual(solo.step({ type: "read", position: 1 }).confirmedReads, [{ position: 1, readIndex: 1 }]);
 });
 
-test("ReadIndex: followers and learners read through the leader", () => {
-  const cluster = new Cluster({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
+test("ReadIndex §6.4: followers and learners read through the leader", () => {
+  const cluster = ledCluster({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
   cluster.propose(n1, "a");
   cluster.settle();
   for (const reader of [n2, n4]) {
@@ -113,11 +111,11 @@ test("ReadIndex: followers and learners read through the leader", () => {
   }
 });
 
-test("ReadIndex: a read without a known leader is refused at once", () => {
+test("ReadIndex §6.4: a read without a known leader is refused at once", () => {
   assert.deepEqual(new Solo().step({ type: "read", position: 5 }).refusedReads, [5]);
 });
 
-test("ReadIndex: a read sent to a node that leads no more is refused there, and surfaces as refused", () => {
+test("ReadIndex §6.4: a read sent to a node that leads no more is refused there, and surfaces as refused", () => {
   const former = new Solo({ term: 1 });
   const answer = only(
     messagesOf(former.receive(n2, { type: "read-index-request", term: term(1), position: 3 }), "read-index-response"),
@@ -129,7 +127,7 @@ test("ReadIndex: a read sent to a node that leads no more is refused there, and 
   assert.deepEqual(door.receive(n1, answer).refusedReads, [3]);
 });
 
-test("ReadIndex: reads that wait when leadership is lost are refused, those of other doors too", () => {
+test("ReadIndex §6.4: reads that wait when leadership is lost are refused, those of other doors too", () => {
   const solo = readyLeader();
   solo.step({ type: "read", position: 1 });
   solo.receive(n3, { type: "read-index-request", term: solo.term, position: 9 });
@@ -138,7 +136,7 @@ test("ReadIndex: reads that wait when leadership is lost are refused, those of o
   assert.deepEqual(only(messagesOf(deposed, "read-index-response", n3)).readIndex, undefined);
 });
 
-test("ReadIndex: a door's reads are refused when the leader changes or its process is gone", () => {
+test("ReadIndex §6.4: a door's reads are refused when the leader changes or its process is gone", () => {
   const door = new Solo();
   door.receive(n2, heartbeat({ term: 1 }));
   door.step({ type: "read", position: 1 });
@@ -147,7 +145,7 @@ test("ReadIndex: a door's reads are refused when the leader changes or its proce
   assert.deepEqual(door.step({ type: "peer-refused", peer: n3 }).refusedReads, [2]);
 });
 
-test("ReadIndex: a lost answer is asked for again, and the read refused after an election timeout", () => {
+test("ReadIndex §6.4: a lost answer is asked for again, and the read refused after an election timeout", () => {
   const door = new Solo();
   door.receive(n2, heartbeat({ term: 1 }));
   door.step({ type: "read", position: 1 });
@@ -164,7 +162,7 @@ test("ReadIndex: a lost answer is asked for again, and the read refused after an
   assert.ok(door.core.deadlineMs - door.nowMs > heartbeatMs, "nothing is left to resend");
 });
 
-test("ReadIndex: a request that comes twice is answered once a round, and a late answer is ignored", () => {
+test("ReadIndex §6.4: a request that comes twice is answered once a round, and a late answer is ignored", () => {
   const solo = readyLeader();
   const request = { type: "read-index-request", term: solo.term, position: 4 } as const;
   solo.receive(n3, request);
@@ -179,10 +177,8 @@ test("ReadIndex: a request that comes twice is answered once a round, and a late
   assert.equal(door.receive(n1, answer).confirmedReads.length, 0);
 });
 
-test("ReadIndex: a leader that was paused while another was elected confirms no read", () => {
-  const cluster = new Cluster();
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
+test("ReadIndex §6.4: a leader that was paused while another was elected confirms no read", () => {
+  const cluster = ledCluster();
   cluster.cut(n1);
   for (const other of [n2, n3]) cluster.step(other, { type: "peer-refused", peer: n1 });
   cluster.runUntil(() => cluster.leader !== undefined && cluster.leader.id !== n1, electionTimeoutMs);
@@ -194,10 +190,8 @@ test("ReadIndex: a leader that was paused while another was elected confirms no 
   assert.deepEqual([cluster.at(n1).confirmedReads, cluster.at(n1).refusedReads], [[], [position]]);
 });
 
-test("ReadIndex: reads go on while leadership is handed over, and none is lost without an answer", () => {
-  const cluster = new Cluster();
-  cluster.elect(n1);
-  cluster.run(3 * heartbeatMs);
+test("ReadIndex §6.4: reads go on while leadership is handed over, and none is lost without an answer", () => {
+  const cluster = ledCluster();
   const positions = [cluster.read(n1), cluster.read(n2), cluster.read(n3)];
   cluster.step(n1, { type: "transfer-leadership", to: n2 });
   cluster.run(2 * electionTimeoutMs);
@@ -212,13 +206,13 @@ test("ReadIndex: reads go on while leadership is handed over, and none is lost w
   );
 });
 
-test("ReadIndex: a position that does not grow ends the process", () => {
+test("ReadIndex §6.4: a position that does not grow ends the process", () => {
   const solo = readyLeader();
   solo.step({ type: "read", position: 2 });
   assert.throws(() => solo.step({ type: "read", position: 2 }), { name: "InvariantError" });
 });
 
-test("ReadIndex: the commit index of a heartbeat is adopted", () => {
+test("ReadIndex §6.4: the commit index of a heartbeat is adopted", () => {
   const solo = new Solo({ terms: [1, 1] });
   solo.receive(n2, heartbeat({ term: 1, commit: 2 }));
   assert.equal(solo.core.status().commitIndex, logIndex(2));
