@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { systemClock } from "./base/clock.ts";
-import { DepositoError, hasCode } from "./base/errors.ts";
+import { DepositoError } from "./base/errors.ts";
 import { parseNodeId } from "./base/ids.ts";
 import { createLogger } from "./base/logger.ts";
 import { loadConfig } from "./config.ts";
-import { runNode } from "./node.ts";
+import { runUntilStopped } from "./node.ts";
 import { systemSurroundings } from "./surroundings.ts";
 
 /** A second signal counts as one from here on. */
@@ -59,15 +59,7 @@ async function serve({ config: path, node }: { readonly config: string; readonly
   };
   process.on("uncaughtException", die);
   const batching = process.env["DEPOSITO_BATCHING"] !== "off";
-  while (!stop.signal.aborted) {
-    try {
-      await runNode({ config, nodeId, logger, surroundings: systemSurroundings, batching, stop: stop.signal, die });
-    } catch (error) {
-      if (stop.signal.aborted && hasCode(error, "no-quorum")) break;
-      if (!hasCode(error, "catalog-damaged")) throw error;
-      logger.error({ error: error.message }, "the catalog is damaged: installing it anew from the peers");
-    }
-  }
+  await runUntilStopped({ config, nodeId, logger, surroundings: systemSurroundings, batching, stop: stop.signal, die });
   logger.info("stopped");
   process.exit(0);
 }

@@ -30,12 +30,26 @@ const handOverMs = 2000;
 const finishRequestsMs = 10_000;
 const maxSmallBatchBytes = 8 << 20;
 
+/** Runs one node until `stop`, anew whenever its catalog must come from its peers. @throws {DepositoError} why it cannot run. */
+export async function runUntilStopped(options: NodeOptions): Promise<void> {
+  const { stop, logger } = options;
+  while (!stop.aborted) {
+    try {
+      await runNode(options);
+    } catch (error) {
+      if (stop.aborted && hasCode(error, "no-quorum")) return;
+      if (!hasCode(error, "catalog-damaged")) throw error;
+      logger.error({ error: error.message }, "the catalog is damaged: installing it anew from the peers");
+    }
+  }
+}
+
 /**
  * Runs one node until `stop`.
  * @throws {DepositoError} `catalog-damaged`: it must be run again, and will install its catalog from the peers; others:
  *   why it cannot run.
  */
-export async function runNode(options: NodeOptions): Promise<void> {
+async function runNode(options: NodeOptions): Promise<void> {
   const own = options.config.nodes.find(({ id }) => id === options.nodeId);
   invariant(own !== undefined, () => `no node ${options.nodeId} in the configuration`);
   await using resources = new AsyncDisposableStack();

@@ -21,7 +21,7 @@ import type {
   Outcome,
 } from "../catalog/types.ts";
 import { Raft } from "../raft/raft.ts";
-import type { ConsensusCore, Leadership, RaftStatus } from "../raft/types.ts";
+import type { ConsensusCore, Leadership, RaftOptions, RaftStatus } from "../raft/types.ts";
 import type { PeerFrame } from "../transport/types.ts";
 import { type AppliedBatch, Applier } from "./applier.ts";
 import { CatalogReplacement } from "./catalog-replacement.ts";
@@ -47,17 +47,10 @@ const retryMs = 1000;
 /** Opens the replicated catalog on this node's stores; nothing moves before `start`. */
 export async function openReplicatedCatalog(options: ReplicatedCatalogOptions): Promise<ReplicatedCatalog> {
   const state = await readStartState(options.stores.catalog, options.stores.log);
-  const core = new Raft({
-    id: options.self,
-    ...state,
-    ...options.settings,
-    maxAppendBytes: 1 << 20,
-    maxInflightAppends: 64,
-    maxUncommittedBytes: 64 << 20,
-    maxCachedBytes: 16 << 20,
-    random: options.chance.random,
-  });
-  return new ReplicatedCatalog(options, options.witness?.watch(core) ?? core);
+  const { self: id, settings, chance, tuning, witness } = options;
+  const from: RaftOptions = { id, ...state, ...settings, ...tuning.core, random: chance.random };
+  const core = new Raft(from);
+  return new ReplicatedCatalog(options, witness?.watch(core, from) ?? core);
 }
 
 export class ReplicatedCatalog implements Replication {

@@ -5,7 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { RaftSettings } from "../base/settings.ts";
 import type { CatalogMeta } from "../catalog/apply.ts";
-import type { ConsensusCore } from "../raft/types.ts";
+import type { ConsensusCore, RaftOptions } from "../raft/types.ts";
 import type { CatalogStore, OpenedStores } from "../storage/types.ts";
 import type { PeerClient, PeerFrame } from "../transport/types.ts";
 import type { AppliedBatch } from "./applier.ts";
@@ -40,8 +40,8 @@ export interface ReplicatedCatalogOptions {
 
 /** Sees what consensus and catalog do, and takes no part in it: how the simulator checks them after every step. */
 export interface ReplicationWitness {
-  /** What is to be stepped in place of `core`: something that passes every call on to it. */
-  watch(core: ConsensusCore): ConsensusCore;
+  /** What is to be stepped in place of `core`, which starts `from` here: something that passes every call on to it. */
+  watch(core: ConsensusCore, from: RaftOptions): ConsensusCore;
   /** The catalog shows these entries. */
   applied(batch: AppliedBatch, meta: CatalogMeta): void;
   /** The catalog was installed anew from a peer. */
@@ -56,6 +56,8 @@ export interface ReplicationTuning extends RetentionLimits {
   readonly checkpointEntries: number;
   /** A client's request waits no longer than this for a majority. */
   readonly quorumTimeoutMs: number;
+  /** Bounds of the consensus core. */
+  readonly core: Pick<RaftOptions, "maxAppendBytes" | "maxInflightAppends" | "maxUncommittedBytes" | "maxCachedBytes">;
 }
 
 export const defaultTuning: ReplicationTuning = {
@@ -66,4 +68,5 @@ export const defaultTuning: ReplicationTuning = {
   maxHeldMs: 30 * 60_000,
   checkpointEntries,
   quorumTimeoutMs: 5000,
+  core: { maxAppendBytes: 1 << 20, maxInflightAppends: 64, maxUncommittedBytes: 64 << 20, maxCachedBytes: 16 << 20 },
 };

@@ -8,7 +8,7 @@ import { silentLogger } from "../../../node/base/logger.ts";
 import { createMetrics } from "../../../node/base/metrics.ts";
 import type { Founding, Write } from "../../../node/catalog/types.ts";
 import { openReplicatedCatalog, type ReplicatedCatalog } from "../../../node/replication/replicated-catalog.ts";
-import type { ReplicationTuning } from "../../../node/replication/replication-options.ts";
+import { defaultTuning, type ReplicationTuning } from "../../../node/replication/replication-options.ts";
 import { pullSnapshot } from "../../../node/replication/snapshot-install.ts";
 import { catalogReachesLog } from "../../../node/replication/start-state.ts";
 import type { Gossip } from "../../../node/replication/types.ts";
@@ -52,6 +52,7 @@ export class ReplicationGroup {
     tuning: Partial<ReplicationTuning> = {},
   ): Promise<ReplicationGroup> {
     const group = new ReplicationGroup(temporaryFolder(scope), count, {
+      ...defaultTuning,
       syncEveryEntries: 64,
       keepEntries: 64,
       maxHeldEntries: 1 << 20,

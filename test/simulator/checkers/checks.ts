@@ -1,0 +1,93 @@
+import type { NodeId } from "../../../node/base/ids.ts";
+import type { CatalogMeta } from "../../../node/catalog/apply.ts";
+import { digestHex } from "../../../node/catalog/digest.ts";
+import type { ConsensusCore, Input } from "../../../node/raft/types.ts";
+import type { ReplicationWitness } from "../../../node/replication/replication-options.ts";
+import type { PeerFrame } from "../../../node/transport/types.ts";
+import { must, Violation } from "../violation.ts";
+import type { World } from "../world.ts";
+import { ConsensusChecks } from "./consensus.ts";
+
+/** All that is checked while the world runs. What a check throws ends the run, and never disturbs the node it looks at. */
+export class Checks {
+  readonly #world: World;
+  readonly consensus: ConsensusChecks;
+  /** The digest of the whole catalog at each index at which any node stopped. */
+  readonly #digests = new Map<number, string>();
+  readonly #metas = new Map<NodeId, CatalogMeta>();
+
+  constructor(world: World) {
+    this.#world = world;
+    this.consensus = new ConsensusChecks(world.coverage);
+  }
+
+  /** What the node has applied in this life; undefined before it serves. */
+  metaOf(node: NodeId): CatalogMeta | undefined {
+    return this.#metas.get(node);
+  }
+
+  started(node: NodeId): void {
+    this.#metas.delete(node);
+  }
+
+  ended(node: NodeId): void {
+    this.consensus.ended(node);
+    this.#metas.delete(node);
+  }
+
+  sent(from: NodeId, to: NodeId, frame: PeerFrame): void {
+    if (frame.type === "raft") this.#guard(() => this.consensus.sent(from, to, frame.message));
+  }
+
+  witnessOf(node: NodeId): ReplicationWitness {
+    return {
+      watch: (core, from) => {
+        this.#guard(() => this.consensus.started(node, from));
+        return this.#watch(node, core);
+      },
+      applied: (_batch, meta) => this.#guard(() => this.#applied(node, meta)),
+      installed: (meta) => {
+        this.#world.coverage.count("snapshots installed");
+        this.#guard(() => this.#applied(node, meta));
+      },
+    };
+  }
+
+  #watch(node: NodeId, core: ConsensusCore): ConsensusCore {
+    const { consensus } = this;
+    return {
+      step: (nowMs, input: Input) => {
+        this.#guard(() => consensus.asked(node, input));
+        const effects = core.step(nowMs, input);
+        this.#guard(() => consensus.stepped(node, input, effects, core));
+        return effects;
+      },
+      get deadlineMs() {
+        return core.deadlineMs;
+      },
+      status: () => core.status(),
+    };
+  }
+
+  #applied(node: NodeId, meta: CatalogMeta): void {
+    const { index } = meta.applied;
+    const before = this.#metas.get(node);
+    must("AppliedGrows", before === undefined || index > before.applied.index, () => {
+      return `${node} has applied ${index} after ${before?.applied.index}`;
+    });
+    this.#metas.set(node, meta);
+    const digest = digestHex(meta.digest);
+    const known = this.#digests.get(index);
+    if (known === undefined) this.#digests.set(index, digest);
+    else must("EqualCatalogs", known === digest, () => `the catalog of ${node} at ${index} is not that of the others`);
+  }
+
+  #guard(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      this.#world.fail(error);
+    }
+  }
+}

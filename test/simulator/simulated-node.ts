@@ -1,0 +1,148 @@
+import { DepositoError, hasCode } from "../../node/base/errors.ts";
+import type { NodeId } from "../../node/base/ids.ts";
+import type { Config } from "../../node/config.ts";
+import { runUntilStopped } from "../../node/node.ts";
+import { SimulatedDisk } from "./disk/simulated-disk.ts";
+import { Life } from "./life.ts";
+import { chanceOf, Lots } from "./lots.ts";
+import { networkOf } from "./network/network.ts";
+import { Violation } from "./violation.ts";
+import type { World } from "./world.ts";
+
+/** Room on each disk, unless a fault takes it. */
+export const capacityBytes = 256 << 20;
+
+/** One node of the world: a disk that stays, and one process after the other on it. */
+export class SimulatedNode {
+  readonly id: NodeId;
+  readonly #world: World;
+  readonly #config: Config;
+  readonly #lots: Lots;
+  readonly #diskLots: Lots;
+  readonly #skewMs: number;
+  #lives = 0;
+  #life: Life | undefined;
+  /** Why the last process ended by itself. */
+  endedBy: unknown;
+  /** Its data directory is not the one that peers know, or not to be known as it: it may never take part again. */
+  isLost = false;
+  #disk: SimulatedDisk;
+
+  constructor(world: World, id: NodeId, config: Config) {
+    this.id = id;
+    this.#world = world;
+    this.#config = config;
+    this.#lots = new Lots(world.plan.seed, `chance of ${id}`);
+    this.#skewMs = this.#lots.between(-2000, 2000);
+    this.#diskLots = new Lots(world.plan.seed, `disk of ${id}`);
+    this.#disk = this.#newDisk();
+  }
+
+  get disk(): SimulatedDisk {
+    return this.#disk;
+  }
+
+  #newDisk(): SimulatedDisk {
+    const { timeline, plan } = this.#world;
+    return new SimulatedDisk({
+      // What a disk has done reaches the process that asked for it, and no other.
+      clock: {
+        after: (delayMs, task) => {
+          const life = this.#life;
+          return timeline.after(delayMs, () => life?.run(task));
+        },
+      },
+      random: () => this.#diskLots.next(),
+      walBytes: plan.walBytes,
+      capacityBytes,
+    });
+  }
+
+  /** The process that runs; undefined when none does. */
+  get life(): Life | undefined {
+    return this.#life;
+  }
+
+  start(): void {
+    if (this.#life !== undefined) return;
+    const { timeline, hosts, plan, trace, checks } = this.#world;
+    this.#lives += 1;
+    this.endedBy = undefined;
+    const life: Life = new Life({
+      node: this.id,
+      number: this.#lives,
+      timeline,
+      skewMs: this.#skewMs,
+      onThrow: (error) => this.#die(life, error),
+    });
+    this.#life = life;
+    trace.note("start", this.id);
+    checks.started(this.id);
+    const { clock } = life;
+    const chance = chanceOf(this.#lots);
+    life.run(() => {
+      runUntilStopped({
+        config: this.#config,
+        nodeId: this.id,
+        logger: this.#world.loggerOf(this.id),
+        surroundings: {
+          clock,
+          chance,
+          network: networkOf(hosts, life),
+          disk: this.disk.boot(),
+          tuning: plan.tuning,
+          witness: checks.witnessOf(this.id),
+        },
+        batching: true,
+        stop: life.stop.signal,
+        die: (error) => this.#die(life, error),
+      }).then(
+        () => this.#end(life, "kill", "stopped"),
+        (error: unknown) => this.#die(life, error),
+      );
+    });
+  }
+
+  /** Asks the process to stop in order. */
+  stop(): void {
+    const life = this.#life;
+    life?.run(() => life.stop.abort(new DepositoError("no-quorum", "this node is stopping")));
+  }
+
+  /** `kill -9`: what the process wrote is still in the hands of the operating system. A power cut takes that, too. */
+  crash(how: "kill" | "power-cut"): void {
+    if (this.#life !== undefined) this.#end(this.#life, how);
+    else this.disk.crash(how);
+  }
+
+  /** Somebody removes the data directory, and makes a new one, while the node is down. */
+  emptyDisk(): void {
+    this.#disk = this.#newDisk();
+    this.isLost = true;
+  }
+
+  #die(life: Life, error: unknown): void {
+    if (life.isDead) return;
+    this.endedBy = error;
+    if (error instanceof Violation) this.#world.fail(error);
+    else if (hasCode(error, "storage-failed")) this.#world.coverage.count("node ended by its disk");
+    else if (error instanceof DepositoError) this.#refused(error);
+    else this.#world.fail(new Violation("NoBug", `${this.id} ended with ${String(error)}`, { cause: error }));
+    this.#end(life, "kill", `ended by itself: ${String(error)}`);
+  }
+
+  #refused(error: DepositoError): void {
+    const { coverage, damagedNodes } = this.#world;
+    coverage.count("node refused to start");
+    if (error.code === "data-directory-foreign" && damagedNodes.includes(this)) this.isLost = true;
+  }
+
+  #end(life: Life, how: "kill" | "power-cut", why: string = how): void {
+    if (life.isDead) return;
+    this.#world.trace.note("end", this.id, why);
+    life.end();
+    this.disk.crash(how);
+    this.#life = undefined;
+    this.#world.checks.ended(this.id);
+  }
+}
