@@ -1,5 +1,6 @@
 import { repeatedly } from "./base/clock.ts";
-import type { MemberRecord } from "./catalog/types.ts";
+import { storingMembers } from "./catalog/members.ts";
+import type { MemberFacts } from "./catalog/types.ts";
 import { GossipTable } from "./replication/gossip.ts";
 import type { MemberDirectory } from "./replication/member-directory.ts";
 import { openReplicatedCatalog, type ReplicatedCatalog } from "./replication/replicated-catalog.ts";
@@ -22,7 +23,7 @@ export async function joinGroup(
   shop: Workshop,
   parts: {
     readonly boots: number;
-    readonly self: MemberRecord;
+    readonly self: MemberFacts;
     readonly stores: WholeStores;
     readonly members: MemberDirectory;
     readonly peers: PeerClient;
@@ -34,12 +35,13 @@ export async function joinGroup(
   const { boots, self, stores, members, peers, disk } = parts;
   const replicated = await openReplicatedCatalog({
     self: own.id,
+    incarnation: self.incarnation,
     boots,
     stores,
     send: (to, frame) => streams.send(to, frame),
     peers,
     isAcquainted: () => {
-      const all = replicated.members();
+      const all = storingMembers(replicated.members());
       return 2 * all.filter(({ id }) => gossip.of(id)?.alive === true).length > all.length;
     },
     heard: (node) => gossip.of(node),
@@ -87,7 +89,7 @@ export async function joinGroup(
   });
   resources.defer(() => streams.close());
   late.replicated = replicated;
-  late.hello = { self, founding: replicated.founding() };
+  late.hello = () => ({ self, roster: replicated.roster() });
   resources.defer(() => replicated.stop());
   resources.defer(
     repeatedly(clock, statusEveryMs, () => {

@@ -7,11 +7,11 @@
  */
 import { defaultApiLimits } from "./api/context.ts";
 import { DepositoError, hasCode } from "./base/errors.ts";
-import { newIncarnation, staged } from "./base/ids.ts";
+import { newIncarnation } from "./base/ids.ts";
 import { invariant } from "./base/invariant.ts";
 import { createMetrics } from "./base/metrics.ts";
 import { foundingWrites, readMeta } from "./catalog/apply.ts";
-import type { MemberRecord } from "./catalog/types.ts";
+import type { MemberFacts } from "./catalog/types.ts";
 import { createDepot } from "./depot/depot.ts";
 import { FreeSpace } from "./depot/free-space.ts";
 import { BlobHolder } from "./depot/local-holder.ts";
@@ -46,18 +46,18 @@ export async function runUntilStopped(options: NodeOptions): Promise<void> {
 
 /**
  * Runs one node until `stop`.
- * @throws {DepositoError} `catalog-damaged`: it must be run again, and will install its catalog from the peers; others:
- *   why it cannot run.
+ * @throws {DepositoError} `catalog-damaged`: it must be run again, and will install its catalog from the peers;
+ *   `not-a-member`: it was removed from the group; others: why it cannot run.
  */
 async function runNode(options: NodeOptions): Promise<void> {
   const own = options.config.nodes.find(({ id }) => id === options.nodeId);
   invariant(own !== undefined, () => `no node ${options.nodeId} in the configuration`);
   await using resources = new AsyncDisposableStack();
-  const damaged = Promise.withResolvers<never>();
-  // It is waited for only once the node serves; damage that is found on the way there is not unheard.
-  damaged.promise.catch(() => undefined);
+  const ended = Promise.withResolvers<never>();
+  // It is waited for only once the node serves; what is found on the way there is not unheard.
+  ended.promise.catch(() => undefined);
   const fatal = (error: unknown): void => {
-    if (hasCode(error, "catalog-damaged")) damaged.reject(error);
+    if (hasCode(error, "catalog-damaged") || hasCode(error, "not-a-member")) ended.reject(error);
     else options.die(error);
   };
   const late: LateParts = { hello: undefined, replicated: undefined, services: undefined, isDamaged: false };
@@ -69,7 +69,7 @@ async function runNode(options: NodeOptions): Promise<void> {
   const members = memberDirectory(shop, directory);
   const peers = peerClient(shop, members);
   await openPeerPort(shop, members);
-  if (directory.identity?.clusterId === undefined) await found(shop, directory, peers);
+  if (directory.identity?.clusterId === undefined) await begin(shop, directory, peers);
   const stores = await openStores(shop, directory, members, peers);
   try {
     const disk = await openLocalDisk(shop, directory, peers);
@@ -77,7 +77,7 @@ async function runNode(options: NodeOptions): Promise<void> {
     const group = await joinGroup(shop, { boots: directory.boots, self, stores, members, peers, disk });
     await openDoor(shop, peers, disk, group);
     options.logger.info({ cluster: group.replicated.clusterName, boots: directory.boots }, "serving");
-    await Promise.race([aborted(options.stop), damaged.promise]);
+    await Promise.race([aborted(options.stop), ended.promise]);
   } catch (error) {
     if (!hasCode(error, "catalog-damaged")) throw error;
     late.isDamaged = true;
@@ -137,7 +137,7 @@ async function openPeerPort(shop: Workshop, directory: MemberDirectory): Promise
     directory,
     secret: config.secret,
     hello: () => {
-      if (late.hello !== undefined) return late.hello;
+      if (late.hello !== undefined) return late.hello();
       throw new DepositoError("peer-refused", "this node is starting");
     },
     services: () => late.services,
@@ -149,20 +149,28 @@ async function openPeerPort(shop: Workshop, directory: MemberDirectory): Promise
   resources.defer(() => close(0));
 }
 
-async function found(shop: Workshop, directory: DataDirectory, peers: PeerClient): Promise<void> {
+/** Binds a directory that belongs to no group yet to one: founds it with the others, or joins it. */
+async function begin(shop: Workshop, directory: DataDirectory, peers: PeerClient): Promise<void> {
   const { config, own, logger, surroundings, late, stop } = shop;
-  const founding = await agreeOnFounding({
+  const beginning = await agreeOnFounding({
     clusterName: config.cluster,
     self: selfOf(shop, directory),
     seeds: config.nodes,
     hello: (address) => peers.hello(address),
     introduce: (hello) => {
-      late.hello = hello;
+      late.hello = () => hello;
     },
     clock: surroundings.clock,
     logger,
     signal: stop,
   });
+  if (beginning.type === "join") {
+    const { clusterId } = beginning.roster;
+    await directory.join(clusterId);
+    logger.info({ cluster: clusterId, node: own.id }, "joining the group");
+    return;
+  }
+  const { founding } = beginning;
   const { writes, meta } = foundingWrites(founding);
   await directory.found(founding, writes, meta.applied);
   logger.info(
@@ -171,9 +179,9 @@ async function found(shop: Workshop, directory: DataDirectory, peers: PeerClient
   );
 }
 
-function selfOf({ own }: Workshop, directory: DataDirectory): MemberRecord {
+function selfOf({ own }: Workshop, directory: DataDirectory): MemberFacts {
   const { id, role, zone, api, peer } = own;
-  return { id, role, zone, api, peer, incarnation: identityOf(directory).incarnation, sweptUpTo: staged(0) };
+  return { id, role, zone, api, peer, incarnation: identityOf(directory).incarnation };
 }
 
 /** The log, and a catalog for certain: the own one, or one from a peer where the own is damaged or too old for the log. */
@@ -192,6 +200,7 @@ async function openStores(
     return { log, catalog: stores.catalog, installCatalog, condemnCatalog };
   logger.warn("no usable catalog: installing it from a peer before taking part");
   const pulled = await pullSnapshot({
+    self: selfOf(shop, directory),
     peers,
     sources: () => members.peers().map(({ id }) => id),
     begin: installCatalog,

@@ -24,7 +24,8 @@ export interface NodeOptions {
 
 /** What comes to life after those who ask for it. */
 export interface LateParts {
-  hello: Hello | undefined;
+  /** What this node answers who asks for its name. */
+  hello: (() => Hello) | undefined;
   replicated: ReplicatedCatalog | undefined;
   services: PeerServices | undefined;
   /** The catalog cannot be trusted any more: what is answered from it must not go on. */

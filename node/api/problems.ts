@@ -70,6 +70,11 @@ export const problems: Readonly<Record<ProblemCode, Problem>> = {
     "There is no such file",
     "Check the name, or list the names there are: GET /v1/records?prefix=. A client sees its own files only.",
   ),
+  "node-not-found": refusal(
+    404,
+    "There is no such node",
+    "GET /v1/cluster lists the nodes of the group. To add one, start it first: POST /v1/cluster/nodes.",
+  ),
   "no-such-route": refusal(404, "There is no such route", "GET /openapi.json lists every route of this node."),
   "method-not-allowed": refusal(
     405,
@@ -84,8 +89,18 @@ export const problems: Readonly<Record<ProblemCode, Problem>> = {
   "node-busy": retry(
     409,
     "A membership change is already running",
-    "Wait until it is finished, then send it again.",
+    "Wait until it is finished, then send it again. GET /v1/cluster tells the membership of each node.",
     5,
+  ),
+  "already-a-member": refusal(
+    409,
+    "The node is a member already",
+    "There is nothing to do. If its data directory is new, remove the node first, and add it when it is gone.",
+  ),
+  "last-voter": refusal(
+    409,
+    "The node is the last voter",
+    "Add another voter first: without one nothing could be decided any more.",
   ),
   "precondition-failed": refusal(
     412,
@@ -118,6 +133,11 @@ export const problems: Readonly<Record<ProblemCode, Problem>> = {
     "The bytes are not as many as declared",
     "Nothing was stored. The detail has both sizes: deposit again.",
   ),
+  "node-mismatch": refusal(
+    422,
+    "The node is not what the request takes it for",
+    "The detail says what it is: correct the id or the address, give the node the cluster's secret, or an empty data directory.",
+  ),
   "replicas-out-of-range": refusal(
     422,
     "So many replicas are not possible",
@@ -149,6 +169,12 @@ export const problems: Readonly<Record<ProblemCode, Problem>> = {
     503,
     "Too few nodes can be reached for the replicas",
     "Nothing was stored. Try again in a moment, or ask for fewer replicas.",
+    5,
+  ),
+  "node-unreachable": retry(
+    503,
+    "The node cannot be reached, or did not do it in time",
+    "See that it runs, that its peer port is reachable from every node, and that the address is right; then send the request again.",
     5,
   ),
   "not-enough-space": refusal(

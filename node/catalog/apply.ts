@@ -15,12 +15,13 @@ import type { Entry } from "../raft/types.ts";
 import { decodeProposal } from "./codec.ts";
 import { decide } from "./decide.ts";
 import { DigestAccumulator } from "./digest.ts";
-import { holderKey, keyText } from "./keys.ts";
+import { holderKey, keyText, membersKey } from "./keys.ts";
 import { type CatalogMeta, metaWrite } from "./meta.ts";
 import { type ChangedRow, Overlay } from "./overlay.ts";
 import { forgetCommand, recentOutcome, refuseExpired, rememberCommand } from "./recent-commands.ts";
+import { readMembers } from "./tables.ts";
 import { addTotals } from "./totals.ts";
-import type { CatalogView, HolderRow, Outcome, Proposal, Write } from "./types.ts";
+import type { CatalogView, HolderRow, MemberRecord, Outcome, Proposal, Write } from "./types.ts";
 
 export { foundingWrites } from "./founding.ts";
 export { type CatalogMeta, readMeta } from "./meta.ts";
@@ -41,6 +42,8 @@ export interface AppliedEntries {
   readonly results: readonly CommandResult[];
   /** Replica rows that were put and are missing or doomed now: work for their nodes. */
   readonly ownerRows: readonly HolderRow[];
+  /** The members, when these entries changed them. */
+  readonly members: readonly MemberRecord[] | undefined;
 }
 
 /**
@@ -54,6 +57,8 @@ export function applyEntries(view: CatalogView, meta: CatalogMeta, entries: read
   for (const entry of entries) batch.apply(entry);
   return batch.finish();
 }
+
+const membersKeyText = keyText(membersKey);
 
 class Batch {
   readonly #overlay: Overlay;
@@ -88,13 +93,16 @@ class Batch {
       results: this.#results,
       // A doomed row may be gone again by the end of the batch.
       ownerRows: [...this.#ownerRows.values()].filter((row) => this.#overlay.get(rowKey(row)) !== undefined),
+      members: changes.some(({ key }) => keyText(key) === membersKeyText) ? readMembers(this.#overlay) : undefined,
     };
   }
 
   #outcomeOf(index: LogIndex, proposal: Proposal): Outcome {
     const known = recentOutcome(this.#overlay, proposal.id) ?? refuseExpired(proposal, index);
     if (known !== undefined) return known;
-    const { outcome, writes, holderRows, totals } = decide(this.#overlay, { index, command: proposal.command });
+    const { command } = proposal;
+    const { configuration } = this.#meta;
+    const { outcome, writes, holderRows, totals } = decide(this.#overlay, { index, configuration, command });
     invariant(outcome.type !== "refused" || writes.length === 0, () => `entry ${index} is refused and writes`);
     this.#overlay.write(writes);
     this.#overlay.write(rememberCommand(index, proposal.id, outcome));

@@ -27,6 +27,7 @@ import {
   wholeOf,
 } from "./fields.ts";
 import { maxContentTypeLength, maxLabelLength, maxTagLength } from "./limits.ts";
+import { memberCommandFields, memberCommandOf, memberCommandTypes } from "./member-command-codec.ts";
 import { fileNameOf } from "./row-codec.ts";
 import type { Command, Copy, Match, Preconditions, Proposal, ReplicaReport } from "./types.ts";
 import { uuidToBytes } from "./uuid-bytes.ts";
@@ -39,6 +40,7 @@ const commandTypes: readonly Command["type"][] = [
   "remove",
   "report-replicas",
   "sweep-fence",
+  ...memberCommandTypes,
 ];
 const reportTypes: readonly ReplicaReport["type"][] = ["made", "lost", "dropped"];
 
@@ -80,7 +82,7 @@ function commandFields(command: Command): Fields {
         command.contentType,
         command.replicas,
         command.defaultReplicas,
-        command.copies.map(({ node, staged }) => [node, staged]),
+        command.copies.map(({ node, life, staged }) => [node, life, staged]),
         command.ranking,
         preconditionFields(command.preconditions),
         checkedAt(command.at),
@@ -99,9 +101,15 @@ function commandFields(command: Command): Fields {
     case "remove":
       return [clientBytes(command), command.name, preconditionFields(command.preconditions), checkedAt(command.at)];
     case "report-replicas":
-      return [command.node, command.reports.map(reportFields)];
+      return [command.node, command.life, command.reports.map(reportFields)];
     case "sweep-fence":
-      return [command.node, command.upTo];
+      return [command.node, command.life, command.upTo];
+    case "add-member":
+    case "remove-member":
+    case "reassign-replicas":
+    case "forget-replicas":
+    case "forget-member":
+      return memberCommandFields(command);
   }
 }
 
@@ -136,13 +144,19 @@ function commandOf(type: Command["type"], fields: Fields): Command {
       };
     }
     case "report-replicas": {
-      const [node, reports] = fieldsOf(fields, 2);
-      return { type, node: nodeIdOf(node), reports: listOf(reports).map(reportOf) };
+      const [node, life, reports] = fieldsOf(fields, 3);
+      return { type, node: nodeIdOf(node), life: logIndexOf(life), reports: listOf(reports).map(reportOf) };
     }
     case "sweep-fence": {
-      const [node, upTo] = fieldsOf(fields, 2);
-      return { type, node: nodeIdOf(node), upTo: stagedOf(upTo) };
+      const [node, life, upTo] = fieldsOf(fields, 3);
+      return { type, node: nodeIdOf(node), life: logIndexOf(life), upTo: stagedOf(upTo) };
     }
+    case "add-member":
+    case "remove-member":
+    case "reassign-replicas":
+    case "forget-replicas":
+    case "forget-member":
+      return memberCommandOf(type, fields);
   }
 }
 
@@ -195,8 +209,8 @@ function reportOf(value: unknown): ReplicaReport {
 }
 
 function copyOf(value: unknown): Copy {
-  const [node, staged] = fieldsOf(value, 2);
-  return { node: nodeIdOf(node), staged: stagedOf(staged) };
+  const [node, life, staged] = fieldsOf(value, 3);
+  return { node: nodeIdOf(node), life: logIndexOf(life), staged: stagedOf(staged) };
 }
 
 /** Most commands have no precondition, and then it is one nil. */

@@ -3,8 +3,9 @@ import { isClient, refuseUnknownClient } from "./decide-client.ts";
 import type { Draft } from "./draft.ts";
 import { countPresent, growHolders } from "./holders.ts";
 import { holderKey } from "./keys.ts";
+import { memberInLife } from "./members.ts";
 import { fileTag, refuse, refuseByPreconditions } from "./preconditions.ts";
-import { defaultCount, recountHolders, refuseByCount } from "./replica-count.ts";
+import { defaultCount, enoughCopies, recountHolders, refuseByCount } from "./replica-count.ts";
 import { readFile, readMembers } from "./tables.ts";
 import type { BlobFacts, Command, Copy, FileRecord, Holder, MemberRecord, Outcome } from "./types.ts";
 
@@ -41,7 +42,7 @@ function keepBytes(
   standing: FileRecord,
   members: readonly MemberRecord[],
 ): Outcome {
-  if (bringsBytes(deposit)) doomCopies(draft, deposit, copiesOnMembers(deposit, members));
+  if (bringsBytes(deposit)) doomCopies(draft, deposit, usableCopies(deposit, members));
   const replicas = deposit.replicas ?? standing.replicas;
   const contentType = deposit.contentType ?? standing.contentType;
   if (replicas === standing.replicas && contentType === standing.contentType)
@@ -66,9 +67,9 @@ function storeBytes(
   standing: FileRecord | undefined,
   members: readonly MemberRecord[],
 ): Outcome {
-  const copies = copiesOnMembers(deposit, members);
+  const copies = usableCopies(deposit, members);
   const replicas = deposit.replicas ?? standing?.replicas ?? defaultCount(deposit.defaultReplicas, members);
-  const refusal = refuseByCopies(draft, deposit, copies, members) ?? refuseIfRaised(deposit, copies, replicas);
+  const refusal = refuseByCopies(draft, deposit, copies, members) ?? refuseTooFew(deposit, copies, replicas, members);
   if (refusal !== undefined) return refusal;
   const present = copies.slice(0, replicas).map(({ node, staged }): Holder => ({ node, state: "present", staged }));
   const record: FileRecord = {
@@ -97,7 +98,7 @@ function refuseByCopies(
   copies: readonly Copy[],
   members: readonly MemberRecord[],
 ): Outcome | undefined {
-  if (copies.length === 0) return refuse("behind-fence", "no copy lies on a member: deposit again");
+  if (copies.length === 0) return refuse("behind-fence", "no copy lies on a node that stays: deposit again");
   for (const { node, staged } of copies) {
     const sweptUpTo = members.find(({ id }) => id === node)?.sweptUpTo ?? 0;
     if (staged <= sweptUpTo)
@@ -107,10 +108,19 @@ function refuseByCopies(
   return undefined;
 }
 
-/** A door that was given no count made enough copies for the one that stood when it began; it may have been raised since. */
-function refuseIfRaised(deposit: Deposit, copies: readonly Copy[], replicas: number): Outcome | undefined {
-  const enough = Math.floor(replicas / 2) + 1;
-  if (deposit.replicas !== undefined || copies.length >= enough) return undefined;
+/**
+ * A door makes enough copies. But where it was given no count, the one that stood when it began may have been raised
+ * since; and nodes that made one may have left.
+ */
+function refuseTooFew(
+  deposit: Deposit,
+  copies: readonly Copy[],
+  replicas: number,
+  members: readonly MemberRecord[],
+): Outcome | undefined {
+  const areAllUsable = copies.length === deposit.copies.length;
+  if (deposit.replicas !== undefined && areAllUsable) return undefined;
+  if (copies.length >= enoughCopies(replicas, members)) return undefined;
   return refuse("too-few-copies", `${copies.length} copies are too few for ${replicas} replicas: deposit again`);
 }
 
@@ -127,8 +137,9 @@ function isNamed(draft: Draft, { blobId }: DepositWithBytes, node: Copy["node"])
   return draft.get(holderKey(node, blobId)) !== undefined;
 }
 
-function copiesOnMembers(deposit: DepositWithBytes, members: readonly MemberRecord[]): readonly Copy[] {
-  return deposit.copies.filter(({ node }) => members.some(({ id }) => id === node));
+/** Those on nodes that stay: a leaving node gets no new replicas, and an earlier life of one has nothing any more. */
+function usableCopies(deposit: Deposit, members: readonly MemberRecord[]): readonly Copy[] {
+  return deposit.copies.filter(({ node, life }) => memberInLife(members, node, life)?.state === "member");
 }
 
 function bringsBytes(deposit: Deposit): deposit is DepositWithBytes {

@@ -12,24 +12,32 @@
 import { invariant } from "../base/invariant.ts";
 import type { Draft } from "./draft.ts";
 import { trimHolders } from "./holders.ts";
-import { readFile, readHolder, readMember } from "./tables.ts";
+import { memberInLife } from "./members.ts";
+import { readFile, readHolder, readMembers } from "./tables.ts";
 import type { Command, FileRecord, Holder, HolderRow, MemberRecord, Outcome, ReplicaReport } from "./types.ts";
 
-export function decideReports(draft: Draft, { node, reports }: Extract<Command, { type: "report-replicas" }>): Outcome {
-  const member = readMember(draft, node);
-  if (member !== undefined) for (const report of reports) takeReport(draft, member, report);
+export function decideReports(
+  draft: Draft,
+  { node, life, reports }: Extract<Command, { type: "report-replicas" }>,
+): Outcome {
+  const members = readMembers(draft);
+  const member = memberInLife(members, node, life);
+  if (member !== undefined) for (const report of reports) takeReport(draft, members, member, report);
   return { type: "done" };
 }
 
-function takeReport(draft: Draft, member: MemberRecord, report: ReplicaReport): void {
+function takeReport(draft: Draft, members: readonly MemberRecord[], member: MemberRecord, report: ReplicaReport): void {
   const row = readHolder(draft, member.id, report.blobId);
   // Without a row nobody waits for these bytes, and nothing is known of them: they are litter for the sweeper.
   if (row === undefined) return;
   switch (report.type) {
     case "made":
-      return takeMade(draft, member, row, report);
+      if (row.state === "present") return;
+      // The row is put again as it is, so that its node hears of it: it must delete the copy, or fetch it anew.
+      if (row.state === "doomed" || report.staged <= member.sweptUpTo) return draft.putHolder(row);
+      return changeHolder(draft, members, row, { node: row.node, state: "present", staged: report.staged });
     case "lost":
-      if (row.state === "present") changeHolder(draft, row, { node: row.node, state: "missing" });
+      if (row.state === "present") changeHolder(draft, members, row, { node: row.node, state: "missing" });
       return;
     case "dropped":
       if (row.state === "doomed") draft.removeHolder(row.node, row.blob.blobId);
@@ -37,23 +45,11 @@ function takeReport(draft: Draft, member: MemberRecord, report: ReplicaReport): 
   }
 }
 
-function takeMade(
-  draft: Draft,
-  member: MemberRecord,
-  row: HolderRow,
-  { staged }: Extract<ReplicaReport, { type: "made" }>,
-): void {
-  if (row.state === "present") return;
-  // The row is put again as it is, so that its node hears of it: it must delete the copy, or fetch it anew.
-  if (row.state === "doomed" || staged <= member.sweptUpTo) return draft.putHolder(row);
-  changeHolder(draft, row, { node: row.node, state: "present", staged });
-}
-
 /** Puts `holder` in the place of its former self, and drops what is surplus with it. */
-function changeHolder(draft: Draft, row: HolderRow, holder: Holder): void {
+function changeHolder(draft: Draft, members: readonly MemberRecord[], row: HolderRow, holder: Holder): void {
   const record = recordOf(draft, row);
   const holders = record.holders.map((former) => (former.node === holder.node ? holder : former));
-  draft.changeFile(record, { ...record, holders: trimHolders(holders, record.replicas) });
+  draft.changeFile(record, { ...record, holders: trimHolders(holders, record.replicas, members) });
 }
 
 /** A row that is not doomed has its file, and its place among the file's holders. */

@@ -1,7 +1,8 @@
 import type { BlobId, NodeId } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import { clientKey, fileKey, holderKey, keyText, membersKey } from "./keys.ts";
-import { encodeClient, encodeFile, encodeHolderRow, encodeMembers } from "./row-codec.ts";
+import { encodeMembers } from "./member-codec.ts";
+import { encodeClient, encodeFile, encodeHolderRow } from "./row-codec.ts";
 import { readClient } from "./tables.ts";
 import { addTotals, noTotals, totalsOf } from "./totals.ts";
 import type {

@@ -83,6 +83,11 @@ export function textOf(value: unknown, maxLength: number): string {
   return value;
 }
 
+export function truthOf(value: unknown): boolean {
+  if (typeof value !== "boolean") throw malformed("true or false", value);
+  return value;
+}
+
 /** A whole number from 0. */
 export function wholeOf(value: unknown): number {
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw malformed("a whole number", value);

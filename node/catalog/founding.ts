@@ -1,9 +1,9 @@
-import { logIndex, term } from "../base/ids.ts";
+import { logIndex, staged, term } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import { DigestAccumulator } from "./digest.ts";
 import { membersKey } from "./keys.ts";
+import { encodeMembers } from "./member-codec.ts";
 import { type CatalogMeta, metaWrite } from "./meta.ts";
-import { encodeMembers } from "./row-codec.ts";
 import { noTotals } from "./totals.ts";
 import type { Founding, MemberRecord, Write } from "./types.ts";
 
@@ -12,7 +12,9 @@ import type { Founding, MemberRecord, Write } from "./types.ts";
  * the role `storage` are learners.
  */
 export function foundingWrites(founding: Founding): { readonly writes: readonly Write[]; readonly meta: CatalogMeta } {
-  const members = [...founding.members].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const members = [...founding.members]
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .map((facts): MemberRecord => ({ ...facts, state: "member", life: logIndex(1), sweptUpTo: staged(0) }));
   const voters = idsOf(members, "voter");
   invariant(voters.length > 0, () => `no voter among ${members.length} founding members`);
   invariant(new Set(members.map(({ id }) => id)).size === members.length, () => "two founding members with one id");

@@ -47,7 +47,7 @@ export function metaWrite(meta: CatalogMeta): Write {
     [applied.index, applied.term],
     [configuration.voters, configuration.outgoing, configuration.learners, configuration.learnersNext],
     digest,
-    [totals.files, totals.bytes, totals.wanted, totals.present, totals.missing],
+    [totals.files, totals.bytes, totals.wanted, totals.present, totals.missing, totals.unplaced],
   ]);
   return { key: metaKey, value };
 }
@@ -91,13 +91,14 @@ function laneOf(value: unknown): number {
 }
 
 function totalsOf(value: unknown): CatalogTotals {
-  const [files, bytes, wanted, present, missing] = fieldsOf(value, 5);
+  const [files, bytes, wanted, present, missing, unplaced] = fieldsOf(value, 6);
   return {
     files: wholeOf(files),
     bytes: wholeOf(bytes),
     wanted: wholeOf(wanted),
     present: wholeOf(present),
     missing: wholeOf(missing),
+    unplaced: wholeOf(unplaced),
   };
 }
 

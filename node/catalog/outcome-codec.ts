@@ -31,6 +31,10 @@ const refusals: readonly RefusalCode[] = [
   "behind-fence",
   "too-few-copies",
   "expired",
+  "node-busy",
+  "node-not-found",
+  "already-a-member",
+  "last-voter",
 ];
 const maxDetailLength = 4096;
 

@@ -5,16 +5,13 @@ import {
   type NodeId,
   parseBlobId,
   parseClientId,
-  parseIncarnation,
   type Version,
   version,
 } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import {
-  addressOf,
   choiceOf,
   decodeFields,
-  distinctOf,
   encodeFields,
   type Fields,
   fieldsOf,
@@ -32,10 +29,9 @@ import {
 } from "./fields.ts";
 import { maxContentTypeLength, maxLabelLength } from "./limits.ts";
 import { type FileName, maxNameBytes, parseFileName } from "./names.ts";
-import type { BlobFacts, ClientRecord, FileRecord, Holder, HolderRow, MemberRecord, MemberRole } from "./types.ts";
+import type { BlobFacts, ClientRecord, FileRecord, Holder, HolderRow } from "./types.ts";
 import { uuidToBytes } from "./uuid-bytes.ts";
 
-const roles: readonly MemberRole[] = ["voter", "storage"];
 const holderStates: readonly HolderRow["state"][] = ["present", "missing", "doomed"];
 
 export function encodeClient(client: ClientRecord): Uint8Array {
@@ -135,42 +131,6 @@ export function decodeHolderRow(node: NodeId, blobId: BlobId, value: Uint8Array)
       state: choiceOf(state, holderStates),
     };
   });
-}
-
-export function encodeMembers(members: readonly MemberRecord[]): Uint8Array {
-  return encodeFields(
-    members.map(({ id, incarnation, role, zone, api, peer, sweptUpTo }) => [
-      id,
-      uuidToBytes(incarnation),
-      roles.indexOf(role),
-      zone,
-      api.host,
-      api.port,
-      peer.host,
-      peer.port,
-      sweptUpTo,
-    ]),
-  );
-}
-
-/** @throws {DepositoError} `catalog-damaged` */
-export function decodeMembers(value: Uint8Array): readonly MemberRecord[] {
-  return decodeFields(value, "catalog-damaged", "the list of members", (fields) =>
-    distinctOf(fields, memberOf, ({ id }) => id),
-  );
-}
-
-function memberOf(value: unknown): MemberRecord {
-  const [id, incarnation, role, zone, apiHost, apiPort, peerHost, peerPort, sweptUpTo] = fieldsOf(value, 9);
-  return {
-    id: nodeIdOf(id),
-    incarnation: uuidOf(incarnation, parseIncarnation),
-    role: choiceOf(role, roles),
-    zone: textOf(zone, 255),
-    api: addressOf(apiHost, apiPort),
-    peer: addressOf(peerHost, peerPort),
-    sweptUpTo: stagedOf(sweptUpTo),
-  };
 }
 
 function holdersOf(value: unknown): readonly Holder[] {

@@ -1,8 +1,9 @@
 import { DepositoError } from "../base/errors.ts";
 import type { BlobId, ClientId, NodeId } from "../base/ids.ts";
 import { clientKey, fileKey, holderKey, membersKey, parseClientKey, parseFileKey, parseHolderKey } from "./keys.ts";
+import { decodeMembers } from "./member-codec.ts";
 import type { FileName } from "./names.ts";
-import { decodeClient, decodeFile, decodeHolderRow, decodeMembers } from "./row-codec.ts";
+import { decodeClient, decodeFile, decodeHolderRow } from "./row-codec.ts";
 import type { CatalogView, ClientRecord, FileRecord, HolderRow, MemberRecord } from "./types.ts";
 
 /** A row as a range read gives it. */

@@ -1,8 +1,8 @@
 import type { CatalogTotals, FileRecord } from "./types.ts";
 
-export const noTotals: CatalogTotals = { files: 0, bytes: 0, wanted: 0, present: 0, missing: 0 };
+export const noTotals: CatalogTotals = { files: 0, bytes: 0, wanted: 0, present: 0, missing: 0, unplaced: 0 };
 
-/** What one file adds to the totals: `wanted` is its replica count, `present` and `missing` its holders. */
+/** What one file adds to the totals: `wanted` is its replica count, `present` and `missing` its holders, `unplaced` the rest. */
 export function totalsOf(record: FileRecord | undefined): CatalogTotals {
   if (record === undefined) return noTotals;
   const present = record.holders.filter(({ state }) => state === "present").length;
@@ -12,6 +12,7 @@ export function totalsOf(record: FileRecord | undefined): CatalogTotals {
     wanted: record.replicas,
     present,
     missing: record.holders.length - present,
+    unplaced: Math.max(0, record.replicas - record.holders.length),
   };
 }
 
@@ -22,5 +23,6 @@ export function addTotals(totals: CatalogTotals, change: CatalogTotals, sign: 1 
     wanted: totals.wanted + sign * change.wanted,
     present: totals.present + sign * change.present,
     missing: totals.missing + sign * change.missing,
+    unplaced: totals.unplaced + sign * change.unplaced,
   };
 }

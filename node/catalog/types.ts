@@ -52,7 +52,7 @@ export interface FileRecord {
   readonly version: Version;
   readonly createdAt: WallMs;
   readonly updatedAt: WallMs;
-  /** In placement order; the present ones may exceed `replicas` only while an added one is still missing. */
+  /** In placement order. Besides the `replicas` wanted ones, a leaving node stands here until others have replaced its own. */
   readonly holders: readonly Holder[];
 }
 
@@ -72,21 +72,35 @@ export interface Address {
   readonly port: number;
 }
 
-/** A node as the group knows it. */
-export interface MemberRecord {
+/** A node as it describes itself. */
+export interface MemberFacts {
   readonly id: NodeId;
   readonly incarnation: Incarnation;
   readonly role: MemberRole;
   readonly zone: string;
   readonly api: Address;
   readonly peer: Address;
+}
+
+/**
+ * `leaving`: an operator has removed it; it gets no new replicas, and is forgotten once others hold those it has.
+ * `lost`: likewise, and its replicas are given up: nobody waits for what only it may hold.
+ */
+export type MemberState = "member" | "leaving" | "lost";
+
+/** A node as the group knows it. */
+export interface MemberRecord extends MemberFacts {
+  readonly state: MemberState;
+  /** The entry that added it, 1 for a founder. With the id it names this one membership: a removed id may be added again. */
+  readonly life: LogIndex;
   /** Copies this node staged at or before this number can no longer be named by a command. */
   readonly sweptUpTo: Staged;
 }
 
-/** A copy that a node has made durable, as a command names it. */
+/** A copy that a node has made durable, as a command names it. Each life of a node counts what it stages from the start. */
 export interface Copy {
   readonly node: NodeId;
+  readonly life: LogIndex;
   readonly staged: Staged;
 }
 
@@ -148,9 +162,37 @@ export type Command =
       /** A node tells what it did with its own replicas; rows that no longer fit are ignored, one by one. */
       readonly type: "report-replicas";
       readonly node: NodeId;
+      readonly life: LogIndex;
       readonly reports: readonly ReplicaReport[];
     }
-  | { readonly type: "sweep-fence"; readonly node: NodeId; readonly upTo: Staged };
+  | { readonly type: "sweep-fence"; readonly node: NodeId; readonly life: LogIndex; readonly upTo: Staged }
+  | { readonly type: "add-member"; readonly member: MemberFacts }
+  | {
+      readonly type: "remove-member";
+      readonly node: NodeId;
+      /** Give up what only this node may hold. */
+      readonly acceptLoss: boolean;
+    }
+  /** Gives files further holders where a leaving node has to be replaced, or nodes were lacking before. */
+  | { readonly type: "reassign-replicas"; readonly files: readonly Reassignment[] }
+  /** Takes doomed rows of a leaving node out of the table: nobody waits for it to delete them. */
+  | {
+      readonly type: "forget-replicas";
+      readonly node: NodeId;
+      readonly life: LogIndex;
+      readonly blobIds: readonly BlobId[];
+    }
+  /** Ends the membership of a leaving node. Proposed once it has no row left; leaving nodes never get a new one. */
+  | { readonly type: "forget-member"; readonly node: NodeId; readonly life: LogIndex };
+
+/** One file whose holders are to be settled anew; ignored when other bytes stand there meanwhile. */
+export interface Reassignment {
+  readonly clientId: ClientId;
+  readonly name: FileName;
+  readonly blobId: BlobId;
+  /** Nodes by preference for replicas that have no holder. */
+  readonly ranking: readonly NodeId[];
+}
 
 export type ReplicaReport =
   | { readonly type: "made"; readonly blobId: BlobId; readonly staged: Staged }
@@ -178,6 +220,7 @@ export type DepositOutcome = "created" | "replaced" | "replicas-changed" | "unch
 
 export type RefusalCode =
   | Extract<ErrorCode, "precondition-failed" | "file-not-found" | "replicas-out-of-range" | "unauthenticated">
+  | Extract<ErrorCode, "node-busy" | "node-not-found" | "already-a-member" | "last-voter">
   | "behind-fence" // a named copy may be swept already: deposit again
   | "too-few-copies" // the count was raised while the bytes were on their way: deposit again
   | "expired"; // so many entries lie between basis and index that a duplicate could not be told: propose anew
@@ -190,13 +233,15 @@ export interface CatalogTotals {
   readonly wanted: number;
   readonly present: number;
   readonly missing: number;
+  /** Wanted replicas that no node is named for: there were fewer nodes than that. */
+  readonly unplaced: number;
 }
 
 /** The founding roster: what every node of a new group starts its catalog from, at index 1 of term 1. */
 export interface Founding {
   readonly clusterId: ClusterId;
   readonly clusterName: string;
-  readonly members: readonly MemberRecord[];
+  readonly members: readonly MemberFacts[];
 }
 
 /** One change of the catalog: a put, or a removal when `value` is undefined. */

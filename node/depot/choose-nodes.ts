@@ -1,5 +1,6 @@
 import { DepositoError } from "../base/errors.ts";
-import type { BlobId, NodeId } from "../base/ids.ts";
+import type { BlobId, LogIndex, NodeId } from "../base/ids.ts";
+import { storingMembers } from "../catalog/members.ts";
 import { rankNodes } from "../catalog/placement.ts";
 import type { DepotOptions } from "./options.ts";
 
@@ -7,8 +8,10 @@ import type { DepotOptions } from "./options.ts";
 export interface ChosenNodes {
   /** Live and with room for it, best first. */
   readonly takers: readonly NodeId[];
-  /** All members: the takers, then live ones without room, then silent ones; each group best first. */
+  /** All who store: the takers, then live ones without room, then silent ones; each group best first. */
   readonly ranking: readonly NodeId[];
+  /** Which life of each of them is meant: what another one makes durable is not what was asked for. */
+  readonly lives: ReadonlyMap<NodeId, LogIndex>;
   readonly liveCount: number;
 }
 
@@ -16,7 +19,8 @@ export interface ChosenNodes {
 export function chooseNodes(options: DepotOptions, blobId: BlobId, sizeBytes: number): ChosenNodes {
   const { self, replication, gossip, limits, freeBytes } = options;
   const neededBytes = sizeBytes + limits.minFreeBytes;
-  const candidates = replication.members().map(({ id, zone }) => {
+  const members = storingMembers(replication.members());
+  const candidates = members.map(({ id, zone }) => {
     const isSelf = id === self;
     const heard = gossip.of(id);
     const weight = isSelf ? freeBytes() : (heard?.status.freeBytes ?? 0);
@@ -29,7 +33,8 @@ export function chooseNodes(options: DepotOptions, blobId: BlobId, sizeBytes: nu
   const takers = rank(live.filter(({ hasRoom }) => hasRoom));
   const full = rank(live.filter(({ hasRoom }) => !hasRoom));
   const silent = rank(candidates.filter(({ isLive }) => !isLive));
-  return { takers, ranking: [...takers, ...full, ...silent], liveCount: live.length };
+  const lives = new Map(members.map(({ id, life }) => [id, life]));
+  return { takers, ranking: [...takers, ...full, ...silent], lives, liveCount: live.length };
 }
 
 /** @throws {DepositoError} `not-enough-nodes`, `not-enough-space` when fewer than `enough` can take a replica now. */

@@ -4,6 +4,9 @@ import type { BlobFacts, Copy } from "../catalog/types.ts";
 import type { BlobSink } from "../transport/types.ts";
 import { attemptEach } from "./attempts.ts";
 
+/** A node that has made its copy durable. */
+export type MadeCopy = Pick<Copy, "node" | "staged">;
+
 /** A node that could not make its copy, and why. */
 export interface FailedCopy {
   readonly node: NodeId;
@@ -50,7 +53,7 @@ export class CopyFanOut {
   }
 
   /** Makes the copies durable, and answers those that are, once the last one has ended. */
-  async commit(facts: BlobFacts): Promise<readonly Copy[]> {
+  async commit(facts: BlobFacts): Promise<readonly MadeCopy[]> {
     const committed = await this.#onEach((sink) => sink.commit(facts));
     this.#sinks = [];
     return committed.map(({ target, result }) => ({ node: target.node, staged: result }));

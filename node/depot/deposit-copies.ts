@@ -1,10 +1,11 @@
 import { DepositoError } from "../base/errors.ts";
-import type { BlobId, NodeId, Staged } from "../base/ids.ts";
+import type { BlobId, LogIndex, NodeId, Staged } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
+import { memberInLife } from "../catalog/members.ts";
 import type { BlobFacts, Copy } from "../catalog/types.ts";
 import { attemptEach } from "./attempts.ts";
 import type { BodyReader, ReceivedFacts } from "./body-reader.ts";
-import { CopyFanOut, type FailedCopy } from "./copy-fan-out.ts";
+import { CopyFanOut, type FailedCopy, type MadeCopy } from "./copy-fan-out.ts";
 import type { DepotOptions } from "./options.ts";
 
 /** Where the bytes of a deposit go. */
@@ -12,8 +13,9 @@ export interface CopyPlan {
   readonly blobId: BlobId;
   /** Live nodes with room, best first; more than `count` are spares. */
   readonly takers: readonly NodeId[];
-  /** Every member by preference, for replicas that no copy covers. */
+  /** Every node that stores, by preference, for replicas that no copy covers. */
   readonly ranking: readonly NodeId[];
+  readonly lives: ReadonlyMap<NodeId, LogIndex>;
   /** How many copies are wanted. */
   readonly count: number;
   /** How many must be durable before the deposit may be ordered. */
@@ -42,7 +44,7 @@ export async function storeCopies(
   const first = await attemptEach(plan.takers.slice(0, plan.count), (node) => storeOn(options, node, blob, bytes));
   const made: DurableCopies = {
     blob,
-    copies: first.succeeded.map(({ target, result }) => ({ node: target, staged: result })),
+    copies: first.succeeded.map(({ target, result }) => copyOf(plan, { node: target, staged: result })),
     failed: first.failed.map(({ target, error }) => ({ node: target, error })),
   };
   noteFailures(options, made.failed);
@@ -76,7 +78,8 @@ export async function streamCopies(
       [chunk] = await Promise.all([body.next(), fanOut.write(chunk).then(refuseDry)]);
     }
     const blob: BlobFacts = { blobId, ...body.facts };
-    const made: DurableCopies = { blob, copies: await fanOut.commit(blob), failed: fanOut.failed };
+    const copies = (await fanOut.commit(blob)).map((copy) => copyOf(plan, copy));
+    const made: DurableCopies = { blob, copies, failed: fanOut.failed };
     if (made.copies.length === 0) throw tooFewCopies(plan, 0, fanOut.failed);
     return await topUp(options, plan, made, (node, copies) => pullTo(options, node, copies, blob));
   } catch (error) {
@@ -100,7 +103,7 @@ export async function discardCopies(options: DepotOptions, made: DurableCopies):
 }
 
 /**
- * Lets spare nodes make copies until there are enough.
+ * Lets spare nodes make copies until there are enough; what lies on a node that left meanwhile counts no more.
  * @throws {DepositoError} when there are not; the copies that were made are discarded then.
  */
 async function topUp(
@@ -113,16 +116,28 @@ async function topUp(
   const failed = [...made.failed];
   const tried = new Set([...copies, ...failed].map(({ node }) => node));
   const spares = plan.takers.filter((node) => !tried.has(node));
-  while (copies.length < plan.enough && spares.length > 0) {
-    const attempts = await attemptEach(spares.splice(0, plan.enough - copies.length), (node) => make(node, copies));
-    copies.push(...attempts.succeeded.map(({ target, result }) => ({ node: target, staged: result })));
+  const lacking = () => plan.enough - countUsable(options, copies);
+  while (lacking() > 0 && spares.length > 0) {
+    const attempts = await attemptEach(spares.splice(0, lacking()), (node) => make(node, copies));
+    copies.push(...attempts.succeeded.map(({ target, result }) => copyOf(plan, { node: target, staged: result })));
     const more = attempts.failed.map(({ target, error }) => ({ node: target, error }));
     noteFailures(options, more);
     failed.push(...more);
   }
-  if (copies.length >= plan.enough) return { blob: made.blob, copies, failed };
+  if (lacking() <= 0) return { blob: made.blob, copies, failed };
   await discardCopies(options, { blob: made.blob, copies, failed });
   throw tooFewCopies(plan, copies.length, failed);
+}
+
+function countUsable({ replication }: DepotOptions, copies: readonly Copy[]): number {
+  const members = replication.members();
+  return copies.filter(({ node, life }) => memberInLife(members, node, life)?.state === "member").length;
+}
+
+function copyOf(plan: CopyPlan, { node, staged }: MadeCopy): Copy {
+  const life = plan.lives.get(node);
+  invariant(life !== undefined, () => `node ${node} made a copy, but was not chosen`);
+  return { node, life, staged };
 }
 
 async function storeOn(options: DepotOptions, node: NodeId, blob: BlobFacts, bytes: Uint8Array): Promise<Staged> {

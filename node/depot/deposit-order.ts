@@ -1,6 +1,8 @@
 import type { BlobId, ReplicaCount, Sha256 } from "../base/ids.ts";
 import { parseReplicaCount } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
+import { storingMembers } from "../catalog/members.ts";
+import { enoughCopies } from "../catalog/replica-count.ts";
 import type { Command, FileRecord, Outcome } from "../catalog/types.ts";
 import { chooseNodes, requireTakers } from "./choose-nodes.ts";
 import { type CopyPlan, type DurableCopies, discardCopies } from "./deposit-copies.ts";
@@ -51,12 +53,15 @@ export class DepositOrder {
    */
   plan(blobId: BlobId, sizeBytes: number): CopyPlan {
     const { replication, defaultReplicas } = this.#options;
-    const standard = Math.min(defaultReplicas, replication.members().length);
-    const count = this.#count ?? this.#standing?.replicas ?? standard;
-    const { takers, ranking, liveCount } = chooseNodes(this.#options, blobId, sizeBytes);
-    const enough = Math.floor(count / 2) + 1;
-    requireTakers({ takers, liveCount }, enough, sizeBytes);
-    return { blobId, takers, ranking, count, enough };
+    const members = replication.members();
+    // A count that stood there when there were more nodes stays wanted, but there cannot be more copies than nodes now.
+    const wanted = this.#count ?? this.#standing?.replicas ?? defaultReplicas;
+    const count = Math.min(wanted, storingMembers(members).length);
+    const enough = enoughCopies(count, members);
+    const chosen = chooseNodes(this.#options, blobId, sizeBytes);
+    requireTakers(chosen, enough, sizeBytes);
+    const { takers, ranking, lives } = chosen;
+    return { blobId, takers, ranking, lives, count, enough };
   }
 
   /**

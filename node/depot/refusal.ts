@@ -11,6 +11,10 @@ export function refusalError({ code, detail }: Extract<Outcome, { readonly type:
     case "file-not-found":
     case "replicas-out-of-range":
     case "unauthenticated":
+    case "node-busy":
+    case "node-not-found":
+    case "already-a-member":
+    case "last-voter":
       return new DepositoError(code, detail);
     case "behind-fence":
     case "too-few-copies":

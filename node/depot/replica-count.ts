@@ -1,5 +1,6 @@
 import { DepositoError } from "../base/errors.ts";
 import { parseReplicaCount, type ReplicaCount } from "../base/ids.ts";
+import { storingMembers } from "../catalog/members.ts";
 import type { MemberRecord } from "../catalog/types.ts";
 
 /**
@@ -9,7 +10,8 @@ import type { MemberRecord } from "../catalog/types.ts";
 export function parseCount(replicas: number | undefined, members: readonly MemberRecord[]): ReplicaCount | undefined {
   if (replicas === undefined) return undefined;
   const count = parseReplicaCount(replicas);
-  if (count !== undefined && count <= members.length) return count;
-  const range = `1 to ${members.length} are possible, the number of nodes that store`;
+  const most = storingMembers(members).length;
+  if (count !== undefined && count <= most) return count;
+  const range = `1 to ${most} are possible, the number of nodes that store`;
   throw new DepositoError("replicas-out-of-range", `${replicas} replicas were asked for; ${range}`);
 }

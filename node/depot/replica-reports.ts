@@ -69,7 +69,8 @@ export class ReplicaReports {
   async #send(batch: readonly Waiting[]): Promise<void> {
     const reports = batch.map(({ report }) => report);
     try {
-      const outcome = await this.#replication.propose({ type: "report-replicas", node: this.#self, reports });
+      const { life } = this.#replication;
+      const outcome = await this.#replication.propose({ type: "report-replicas", node: this.#self, life, reports });
       invariant(outcome.type === "done" || outcome.type === "refused", () => `replica reports: ${outcome.type}`);
       if (outcome.type === "refused") this.#retry(batch, refusalError(outcome));
       else for (const { resolve } of batch) resolve();

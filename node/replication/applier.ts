@@ -3,7 +3,7 @@ import { DepositoError } from "../base/errors.ts";
 import type { CommandId, LogIndex } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import { applyEntries, type CatalogMeta, readMeta } from "../catalog/apply.ts";
-import type { HolderRow, Outcome } from "../catalog/types.ts";
+import type { HolderRow, MemberRecord, Outcome } from "../catalog/types.ts";
 import type { Entry, LogPosition } from "../raft/types.ts";
 import type { CatalogStore } from "../storage/types.ts";
 import type { Checkpoints } from "./checkpoints.ts";
@@ -16,6 +16,8 @@ export interface AppliedBatch {
   readonly applied: LogIndex;
   readonly results: readonly { readonly id: CommandId; readonly outcome: Outcome }[];
   readonly ownerRows: readonly HolderRow[];
+  /** The members, when this apply changed them. */
+  readonly members: readonly MemberRecord[] | undefined;
 }
 
 export interface ApplierOptions {
@@ -145,6 +147,7 @@ export class Applier {
         applied: this.#meta.applied.index,
         results: applied.results,
         ownerRows: applied.ownerRows,
+        members: applied.members,
       });
       this.#noteTrimmable(entries, sync);
     }

@@ -4,7 +4,7 @@ import type { Effects } from "../raft/types.ts";
 import { type PulledSnapshot, pullSnapshot, type SnapshotPull } from "./snapshot-install.ts";
 
 export interface CatalogReplacementOptions
-  extends Pick<SnapshotPull, "peers" | "begin" | "clock" | "logger" | "onTransfer"> {
+  extends Pick<SnapshotPull, "self" | "peers" | "begin" | "clock" | "logger" | "onTransfer"> {
   /** Whom to ask, best first. */
   readonly sources: (need: { readonly leader: NodeId; readonly atLeast: LogIndex }) => readonly NodeId[];
   /** Puts the pulled catalog in the place of the present one. */

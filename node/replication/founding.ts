@@ -1,10 +1,12 @@
 /**
- * How a group begins, without a vote and without trusting an empty disk.
+ * How a node comes into its group, without a vote and without trusting an empty disk.
  *
  *   blank ──claim──► claimed: the incarnation is durable, peers may hear of it
  *     claimed ──hellos from every seed──► the roster: all seeds with their incarnations
- *     claimed ──hello from a founded seed──► its roster, if it has this node in this very life
+ *     claimed ──a group that has this very life──► as it was founded: its first roster; changed since: join it
+ *     claimed ──a group that has not──► wait until an operator adds this node
  *   roster ──found──► every seed writes the same first catalog, at index 1 of term 1
+ *   group  ──join───► the directory is bound to it; the catalog comes from a peer
  *
  * The first start needs every seed once, so every seed founds with the same roster. A node whose disk was emptied later
  * comes with a new incarnation, meets peers that know the old one, and refuses to start: it can never vote twice.
@@ -13,16 +15,16 @@ import { createHash } from "node:crypto";
 import { pause, unlessAborted } from "../base/aborting.ts";
 import type { Clock } from "../base/clock.ts";
 import { DepositoError, hasCode } from "../base/errors.ts";
-import { type NodeId, parseClusterId, staged } from "../base/ids.ts";
+import { type NodeId, parseClusterId } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import type { Logger } from "../base/logger.ts";
-import type { Address, Founding, MemberRecord } from "../catalog/types.ts";
-import type { Hello } from "../transport/types.ts";
+import type { Address, Founding, MemberFacts } from "../catalog/types.ts";
+import type { Hello, Roster } from "../transport/types.ts";
 
 export interface FoundingOptions {
   readonly clusterName: string;
   /** This node, in the life that its claimed directory gave it. */
-  readonly self: MemberRecord;
+  readonly self: MemberFacts;
   /** Every node of the configuration. */
   readonly seeds: readonly { readonly id: NodeId; readonly peer: Address }[];
   readonly hello: (address: Address) => Promise<Hello>;
@@ -33,48 +35,71 @@ export interface FoundingOptions {
   readonly signal: AbortSignal;
 }
 
+/** What a node without a group found out. */
+export type Beginning =
+  | { readonly type: "found"; readonly founding: Founding }
+  | { readonly type: "join"; readonly roster: Roster };
+
 const retryMs = 100;
-/** How often a node that waits for its seeds says so. */
+/** How often a node that waits says for what. */
 const sayEveryMs = 5000;
 
 /**
- * Finds out what this group was, or is being, founded with. Rejects with the signal's reason when it aborts.
- * @throws {DepositoError} `not-a-member`, `data-directory-foreign`: the peers know this node in another life, or not at all.
+ * Finds out what this group was, or is being, founded with, or waits until it has this node. Rejects with the signal's
+ * reason when it aborts.
+ * @throws {DepositoError} `data-directory-foreign`: the peers know this node in another life; `config-invalid`: they are
+ *   others than the configuration says.
  */
-export async function agreeOnFounding(options: FoundingOptions): Promise<Founding> {
-  const { self } = options;
-  options.introduce({ self, founding: undefined });
-  const founding = await roster(options, self);
-  invariant(
-    founding.members.some(({ id, incarnation }) => id === self.id && incarnation === self.incarnation),
-    () => `roster without ${self.id}`,
-  );
-  return founding;
-}
-
-async function roster(options: FoundingOptions, self: MemberRecord): Promise<Founding> {
-  const { clock, signal } = options;
+export async function agreeOnFounding(options: FoundingOptions): Promise<Beginning> {
+  const { self, clock, signal } = options;
+  options.introduce({ self, roster: undefined });
   const others = options.seeds.filter(({ id }) => id !== self.id);
-  let saidMs = clock.monotonicMs();
+  const say = waitingVoice(options);
   for (;;) {
     signal.throwIfAborted();
-    const hellos = await unlessAborted(signal, Promise.all(others.map((seed) => askHello(options, seed))));
-    // Only what was said in this round counts: a seed heard before may have founded since, and then been emptied.
-    const known = new Map<NodeId, MemberRecord>([[self.id, self]]);
-    for (const hello of hellos) {
-      if (hello === undefined) continue;
-      if (hello.founding !== undefined) return joinFounded(hello.founding, self);
-      known.set(hello.self.id, hello.self);
-    }
-    const missing = options.seeds.filter(({ id }) => !known.has(id)).map(({ id }) => id);
-    if (missing.length === 0) return foundingOf(options.clusterName, [...known.values()]);
-    const nowMs = clock.monotonicMs();
-    if (nowMs - saidMs >= sayEveryMs) {
-      saidMs = nowMs;
-      options.logger.info({ missing }, "first start: waiting for every node of the configuration");
+    // Only what is said in this round counts: a seed heard before may have founded since, and then been emptied.
+    const asked = await unlessAborted(signal, Promise.all(others.map((seed) => askHello(options, seed))));
+    const hellos = asked.filter((hello) => hello !== undefined);
+    const roster = newest(hellos.flatMap((each) => each.roster ?? []));
+    if (roster !== undefined) {
+      const beginning = placeIn(roster, options);
+      if (beginning !== undefined) return beginning;
+      say.joining(roster);
+    } else {
+      const seen = new Map([self, ...hellos.map((hello) => hello.self)].map((facts) => [facts.id, facts]));
+      const missing = options.seeds.filter(({ id }) => !seen.has(id)).map(({ id }) => id);
+      if (missing.length === 0) return { type: "found", founding: foundingOf(options.clusterName, [...seen.values()]) };
+      say.founding(missing);
     }
     await pause(clock, retryMs, signal);
   }
+}
+
+/** Says what is waited for: a first start after a while, an operator's word at once; then from time to time. */
+function waitingVoice({ self, clock, logger }: FoundingOptions) {
+  let dueMs = clock.monotonicMs() + sayEveryMs;
+  let isJoining = false;
+  const isDue = (): boolean => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs < dueMs) return false;
+    dueMs = nowMs + sayEveryMs;
+    return true;
+  };
+  return {
+    founding(missing: readonly NodeId[]): void {
+      if (isDue()) logger.info({ missing }, "first start: waiting for every node of the configuration");
+    },
+    joining({ clusterName }: Roster): void {
+      if (!isJoining) dueMs = Number.NEGATIVE_INFINITY;
+      isJoining = true;
+      const body = JSON.stringify({ id: self.id, peer: self.peer });
+      if (isDue())
+        logger.info(
+          { cluster: clusterName },
+          `not in the group yet: add this node with POST /v1/cluster/nodes ${body} on a node of the group`,
+        );
+    },
+  };
 }
 
 /** A seed that does not answer is simply not there yet; one that refuses us knows us otherwise. */
@@ -96,34 +121,39 @@ async function askHello(
   }
 }
 
-function joinFounded(founding: Founding, self: MemberRecord): Founding {
-  const member = founding.members.find(({ id }) => id === self.id);
-  if (member === undefined)
-    throw new DepositoError(
-      "not-a-member",
-      `the group ${founding.clusterName} was founded without node ${self.id}: add it to the group, or give it the right configuration`,
-    );
-  if (member.incarnation !== self.incarnation)
-    throw new DepositoError(
-      "data-directory-foreign",
-      `node ${self.id} is a known member of ${founding.clusterName}, but its data directory is new or was emptied: ` +
-        "bring the old directory back, or remove the node from the group and add it again under another id",
-    );
-  // A seed that comes late must write exactly the first catalog, so what has changed in the roster since is undone.
-  const first = foundingOf(
-    founding.clusterName,
-    founding.members.map((each) => ({ ...each, sweptUpTo: staged(0) })),
-  );
-  if (first.clusterId === founding.clusterId) return first;
-  throw new DepositoError(
-    "not-a-member",
-    `the members of ${founding.clusterName} have changed before node ${self.id} ever started: remove it and add it again`,
+function newest(rosters: readonly Roster[]): Roster | undefined {
+  return rosters.reduce<Roster | undefined>(
+    (best, roster) => (best !== undefined && best.applied >= roster.applied ? best : roster),
+    undefined,
   );
 }
 
+/** What a group means to this node; undefined while it has to be added. */
+function placeIn(roster: Roster, { self, clusterName }: FoundingOptions): Beginning | undefined {
+  if (roster.clusterName !== clusterName)
+    throw new DepositoError(
+      "config-invalid",
+      `this node is configured for the cluster ${clusterName}, but the nodes it names are of ${roster.clusterName}`,
+    );
+  const member = roster.members.find(({ id }) => id === self.id);
+  // One that is leaving makes room for a new life of its id.
+  if (member === undefined || (member.incarnation !== self.incarnation && member.state !== "member")) return undefined;
+  if (member.incarnation !== self.incarnation)
+    throw new DepositoError(
+      "data-directory-foreign",
+      `node ${self.id} is a known member of ${clusterName}, but its data directory is new or was emptied: bring the old ` +
+        `directory back, or remove the node with DELETE /v1/cluster/nodes/${self.id}, start it, and add it again`,
+    );
+  // While nothing has changed since, the first catalog needs nobody: a seed that comes late writes it by itself.
+  const founding = foundingOf(clusterName, roster.members);
+  return founding.clusterId === roster.clusterId ? { type: "found", founding } : { type: "join", roster };
+}
+
 /** The same on every seed: sorted by id, and the group's id is a digest of all of it. */
-export function foundingOf(clusterName: string, members: readonly MemberRecord[]): Founding {
-  const sorted = [...members].sort((a, b) => (a.id < b.id ? -1 : 1));
+export function foundingOf(clusterName: string, members: readonly MemberFacts[]): Founding {
+  const sorted = members
+    .map(({ id, incarnation, role, zone, api, peer }): MemberFacts => ({ id, incarnation, role, zone, api, peer }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
   const facts = sorted.map(({ id, incarnation, role, zone, api, peer }) => [
     id,
     incarnation,

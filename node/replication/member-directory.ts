@@ -1,5 +1,5 @@
 import type { Incarnation, NodeId } from "../base/ids.ts";
-import type { Address, MemberRecord } from "../catalog/types.ts";
+import type { Address, MemberFacts } from "../catalog/types.ts";
 import type { NodeIdentity } from "../storage/types.ts";
 import type { PeerDirectory } from "../transport/types.ts";
 
@@ -8,7 +8,7 @@ export interface MemberDirectoryOptions {
   /** Where this node's configuration file says its peers are: it wins over the roster, so that nodes can move. */
   readonly configured: readonly { readonly id: NodeId; readonly peer: Address }[];
   /** The members by the catalog; undefined while there is none. */
-  readonly members: () => readonly MemberRecord[] | undefined;
+  readonly members: () => readonly MemberFacts[] | undefined;
 }
 
 /** Who the peers are: the catalog says who belongs, the configuration file where they are. */

@@ -8,27 +8,20 @@
 import { pause } from "../base/aborting.ts";
 import { DepositoError, hasCode } from "../base/errors.ts";
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
-import { type CatalogMeta, recentOutcome } from "../catalog/apply.ts";
+import { type CatalogMeta, readMeta, recentOutcome } from "../catalog/apply.ts";
 import { decodeProposal } from "../catalog/codec.ts";
 import { readMembers } from "../catalog/tables.ts";
-import type {
-  CatalogReader,
-  CatalogTotals,
-  Command,
-  Founding,
-  HolderRow,
-  MemberRecord,
-  Outcome,
-} from "../catalog/types.ts";
+import type { CatalogReader, CatalogTotals, Command, HolderRow, MemberRecord, Outcome } from "../catalog/types.ts";
 import { Raft } from "../raft/raft.ts";
 import type { ConsensusCore, Leadership, RaftOptions, RaftStatus } from "../raft/types.ts";
-import type { PeerFrame } from "../transport/types.ts";
+import type { PeerFrame, Roster } from "../transport/types.ts";
 import { type AppliedBatch, Applier } from "./applier.ts";
 import { CatalogReplacement } from "./catalog-replacement.ts";
 import { type Checkpoint, Checkpoints } from "./checkpoints.ts";
 import { Departure } from "./departure.ts";
 import { ConsensusDriver } from "./driver.ts";
 import { type LogHolder, LogRetention } from "./log-retention.ts";
+import { MemberRoll, removedError } from "./member-roll.ts";
 import { createReplicationMetrics, type ReplicationMetrics } from "./metrics.ts";
 import { Proposer } from "./proposer.ts";
 import { ReadBarrier } from "./read-barrier.ts";
@@ -67,8 +60,8 @@ export class ReplicatedCatalog implements Replication {
   readonly checkpoints: Checkpoints;
   /** For the peers that pull this node's catalog. */
   readonly snapshots: SnapshotServer;
-  /** As last read; there are members even while there is no catalog. */
-  #members: readonly MemberRecord[];
+  /** There are members even while there is no catalog. */
+  readonly #roll: MemberRoll;
   /** Where each peer's catalog was last found to differ. */
   readonly #differing = new Map<NodeId, LogIndex>();
   #leadership: Leadership;
@@ -80,7 +73,9 @@ export class ReplicatedCatalog implements Replication {
     const { clock, chance, batching, onFatal, tuning } = options;
     const applied = () => this.applied;
     const catalog = watchCatalog(options.stores.catalog, onFatal);
-    this.#members = readMembers(catalog);
+    const self = { id: options.self, incarnation: options.incarnation };
+    const { clusterName } = readMeta(catalog);
+    this.#roll = new MemberRoll(self, { clusterName, members: readMembers(catalog) });
     this.checkpoints = new Checkpoints(tuning.checkpointEntries);
     this.snapshots = new SnapshotServer({
       store: () => this.#applier.catalog,
@@ -143,6 +138,7 @@ export class ReplicatedCatalog implements Replication {
       ask: (position) => this.#driver.step({ type: "read", position }),
     });
     this.#replacement = new CatalogReplacement({
+      self,
       peers: options.peers,
       begin: () => options.stores.installCatalog(),
       clock,
@@ -189,14 +185,18 @@ export class ReplicatedCatalog implements Replication {
     return this.#applier.meta.applied.index;
   }
 
+  get life(): LogIndex {
+    return this.#roll.life;
+  }
+
   get clusterName(): string {
     return this.#applier.meta.clusterName;
   }
 
-  /** The roster as it is now, for a seed that has not founded yet. */
-  founding(): Founding {
-    const { clusterId, clusterName } = this.#applier.meta;
-    return { clusterId, clusterName, members: this.members() };
+  /** The group as this node knows it, for who is not in it yet, or not any more. */
+  roster(): Roster {
+    const { clusterId, clusterName, applied } = this.#applier.meta;
+    return { clusterId, clusterName, applied: applied.index, members: this.members() };
   }
 
   totals(): CatalogTotals {
@@ -204,8 +204,7 @@ export class ReplicatedCatalog implements Replication {
   }
 
   members(): readonly MemberRecord[] {
-    if (!this.#applier.isReplacing) this.#members = readMembers(this.catalog);
-    return this.#members;
+    return this.#roll.members;
   }
 
   /** Whether this node is getting a new catalog from a peer. */
@@ -326,12 +325,19 @@ export class ReplicatedCatalog implements Replication {
   #applied(batch: AppliedBatch): void {
     const { applied, results, ownerRows } = batch;
     this.#options.witness?.applied(batch, this.#applier.meta);
+    if (batch.members !== undefined) this.#membersChanged(batch.members);
     this.#driver.step({ type: "applied", index: applied });
     for (const { id, outcome } of results) this.#proposer.applied(id, outcome);
     this.#reads.appliedMoved();
     const own = ownerRows.filter(({ node }) => node === this.#options.self);
     if (own.length > 0) for (const listener of this.#ownRowListeners) listener(own);
     this.#noteRefilled();
+  }
+
+  #membersChanged(members: readonly MemberRecord[]): void {
+    if (this.#roll.update(members)) return;
+    this.#giveUp();
+    this.#options.onFatal(removedError(this.#options.self, this.clusterName));
   }
 
   #noteRefilled(): void {
@@ -359,6 +365,7 @@ export class ReplicatedCatalog implements Replication {
     this.#options.witness?.installed(meta);
     this.#metrics.snapshotInstalled();
     this.checkpoints.clear();
+    this.#membersChanged(readMembers(this.#applier.catalog));
     this.#driver.step({ type: "snapshot-installed", position: applied, configuration });
     this.#driver.step({ type: "applied", index: applied.index });
     this.#proposer.entriesSkipped((id) => recentOutcome(this.#applier.catalog, id));

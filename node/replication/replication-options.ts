@@ -1,6 +1,6 @@
 import type { Chance } from "../base/chance.ts";
 import type { Clock } from "../base/clock.ts";
-import type { NodeId } from "../base/ids.ts";
+import type { Incarnation, NodeId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { RaftSettings } from "../base/settings.ts";
@@ -16,6 +16,7 @@ import type { Gossip } from "./types.ts";
 /** What a replicated catalog is made from. */
 export interface ReplicatedCatalogOptions {
   readonly self: NodeId;
+  readonly incarnation: Incarnation;
   /** How often this node was started: makes read positions unique. */
   readonly boots: number;
   readonly stores: Pick<OpenedStores, "log" | "installCatalog"> & { readonly catalog: CatalogStore };

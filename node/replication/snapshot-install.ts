@@ -5,8 +5,9 @@ import type { LogIndex, NodeId } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { type CatalogMeta, readMeta } from "../catalog/apply.ts";
 import { DigestAccumulator, digestHex } from "../catalog/digest.ts";
-import { keyText } from "../catalog/keys.ts";
-import type { Write } from "../catalog/types.ts";
+import { keyText, membersKey } from "../catalog/keys.ts";
+import { decodeMembers } from "../catalog/member-codec.ts";
+import type { MemberFacts, Write } from "../catalog/types.ts";
 import type { CatalogInstaller, CatalogStore } from "../storage/types.ts";
 import type { PeerClient, SnapshotChunk, SnapshotCursor } from "../transport/types.ts";
 
@@ -17,6 +18,8 @@ export interface SnapshotPull {
   readonly begin: () => Promise<CatalogInstaller>;
   /** An older snapshot than this is of no use. May grow: what was begun too early is then begun anew. */
   readonly atLeast: () => LogIndex;
+  /** The life that a snapshot must list; a source that lags behind may not have it yet. */
+  readonly self: Pick<MemberFacts, "id" | "incarnation">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -96,6 +99,7 @@ class Transfer {
     const { begin, clock, logger } = this.#pull;
     // Asked before anything is made on disk: often there is nobody yet.
     const first = await this.#next(undefined);
+    this.#checkLife(first);
     this.#beganMs = clock.monotonicMs();
     const installer = await begin();
     this.#installer = installer;
@@ -155,6 +159,15 @@ class Transfer {
       throw new DepositoError("peer-refused", `the snapshot of ${this.#source} is at ${applied}, ${atLeast} is needed`);
     if (cursor !== undefined && session !== cursor.session)
       throw new DepositoError("peer-refused", `${this.#source} has started another snapshot meanwhile`);
+  }
+
+  /** The members stand in the first row of every catalog. */
+  #checkLife({ rows }: SnapshotChunk): void {
+    const row = rows.find(({ key }) => keyText(key) === keyText(membersKey));
+    const { id, incarnation } = this.#pull.self;
+    const members = row === undefined ? [] : decodeMembers(row.value);
+    if (members.some((member) => member.id === id && member.incarnation === incarnation)) return;
+    throw new DepositoError("peer-refused", `${this.#source} does not know that this node belongs to the group`);
   }
 
   #tell(result: SnapshotTransfer["result"]): void {

@@ -19,6 +19,8 @@ export interface Replication {
   /** The applied catalog of this node. @throws {DepositoError} `no-quorum` while it is being installed anew. */
   readonly catalog: CatalogReader;
   readonly applied: LogIndex;
+  /** The life of this node that its directory belongs to, as commands name it. */
+  readonly life: LogIndex;
   totals(): CatalogTotals;
   members(): readonly MemberRecord[];
   raft(): RaftStatus;

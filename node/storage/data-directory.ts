@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import { DepositoError } from "../base/errors.ts";
-import type { Incarnation, NodeId } from "../base/ids.ts";
+import type { ClusterId, Incarnation, NodeId } from "../base/ids.ts";
 import { logIndex, term } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import type { Logger } from "../base/logger.ts";
@@ -136,7 +136,7 @@ class DataDirectoryOnDisk implements DataDirectory {
         boots: 1,
         term: term(0),
         votedFor: undefined,
-        promised: claimOf({ index: logIndex(0), term: term(0) }),
+        promised: claimOf(beforeAll),
         lost: "nothing",
         logGeneration: 0,
         catalogGeneration: 0,
@@ -151,9 +151,7 @@ class DataDirectoryOnDisk implements DataDirectory {
   }
 
   async found(founding: Founding, catalog: readonly Write[], base: LogPosition): Promise<void> {
-    const hardState = this.#hardState;
-    invariant(hardState?.state.clusterId === undefined, () => `${this.path} is founded already`);
-    invariant(hardState !== undefined, () => `${this.path} is not claimed`);
+    const hardState = this.#claimedState();
     await removeStrayGenerations(this.#place, hardState);
     await writeCatalog(this.#place, 1, catalog);
     const log = await createLog(this.#place, 1, freshBase(base));
@@ -167,9 +165,24 @@ class DataDirectoryOnDisk implements DataDirectory {
     });
   }
 
+  async join(clusterId: ClusterId): Promise<void> {
+    const hardState = this.#claimedState();
+    await removeStrayGenerations(this.#place, hardState);
+    const log = await createLog(this.#place, 1, freshBase(beforeAll));
+    await log.close();
+    await hardState.update({ clusterId, logGeneration: 1, promised: claimOf(beforeAll) });
+  }
+
+  #claimedState(): HardStateFile {
+    const hardState = this.#hardState;
+    invariant(hardState?.state.clusterId === undefined, () => `${this.path} belongs to a group already`);
+    invariant(hardState !== undefined, () => `${this.path} is not claimed`);
+    return hardState;
+  }
+
   async open(): Promise<OpenedStores> {
     const hardState = this.#hardState;
-    invariant(hardState?.state.clusterId !== undefined, () => `${this.path} is not founded`);
+    invariant(hardState?.state.clusterId !== undefined, () => `${this.path} belongs to no group yet`);
     invariant(this.#stores === undefined, () => `${this.path} is open already`);
     this.#stores = await OpenedStoresOnDisk.open(this.#place, hardState, this.#appliedOf);
     return this.#stores;
@@ -191,6 +204,8 @@ class DataDirectoryOnDisk implements DataDirectory {
     }
   }
 }
+
+const beforeAll: LogPosition = { index: logIndex(0), term: term(0) };
 
 function claimOf(base: LogPosition) {
   const { index, chain } = freshBase(base);

@@ -38,7 +38,7 @@ export interface StoredState {
   readonly votedFor: NodeId | undefined;
   readonly promised: Claim;
   readonly lost: Lost;
-  /** The `<n>` of `log-<n>` and `catalog-<n>`; 0 before the group is founded. */
+  /** The `<n>` of `log-<n>` and `catalog-<n>`; 0 while there is none. */
   readonly logGeneration: number;
   readonly catalogGeneration: number;
   /** The catalog of this generation is damaged and must not be used. */

@@ -92,6 +92,7 @@ async function openUsableCatalog(
   appliedOf: AppliedOf,
 ): Promise<UsableCatalog | undefined> {
   const { catalogGeneration, catalogCondemned } = hardState.state;
+  if (catalogGeneration === 0) return undefined; // it joined, and has not installed one yet
   const opened = catalogCondemned ? "condemned before" : await openCatalog(place, catalogGeneration, appliedOf);
   if (typeof opened !== "string") return opened;
   place.logger.error({ generation: catalogGeneration, finding: opened }, "the catalog is damaged");

@@ -2,7 +2,7 @@ import type { BlobId, ClusterId, Incarnation, LogIndex, NodeId, Sha256, Staged }
 import type { BlobFacts, CatalogReader, Founding, Write } from "../catalog/types.ts";
 import type { Entry, HardState, LogPosition } from "../raft/types.ts";
 
-/** Who this data directory belongs to. `clusterId` is undefined until the group is founded. */
+/** Who this data directory belongs to. `clusterId` is undefined until the group is founded or joined. */
 export interface NodeIdentity {
   readonly nodeId: NodeId;
   readonly incarnation: Incarnation;
@@ -12,10 +12,11 @@ export interface NodeIdentity {
 /**
  * One node's data directory, locked for this process. Life of a directory:
  *
- *   blank ──claim()──► claimed ──found()──► founded ──open()──► in use
+ *   blank ──claim()──► claimed ──found()──► with the first catalog ─────────┬──open()──► in use
+ *                              └─join()──► without one: installed after ────┘
  *
- * `claim` makes the incarnation durable before any peer hears of it; `found` writes the founding catalog and an empty log.
- * Only those two create; everything later refuses to create what it expects to find.
+ * `claim` makes the incarnation durable before any peer hears of it; `found` writes the founding catalog and an empty log,
+ * `join` only the log. Only these create; everything later refuses to create what it expects to find.
  */
 export interface DataDirectory {
   readonly path: string;
@@ -25,6 +26,7 @@ export interface DataDirectory {
   readonly boots: number;
   claim(incarnation: Incarnation): Promise<NodeIdentity>;
   found(founding: Founding, catalog: readonly Write[], base: LogPosition): Promise<void>;
+  join(clusterId: ClusterId): Promise<void>;
   open(): Promise<OpenedStores>;
   /** Closes every store and lets go of the lock. */
   close(): Promise<void>;
@@ -32,7 +34,7 @@ export interface DataDirectory {
 
 export interface OpenedStores {
   readonly log: LogStore;
-  /** Undefined: damaged or gone; it must be installed from a peer with `installCatalog`. The reason was logged. */
+  /** Undefined: never installed, damaged or gone; it must come from a peer with `installCatalog`. Damage was logged. */
   readonly catalog: CatalogStore | undefined;
   /** Starts a fresh catalog beside the current one; `complete` switches to it atomically and removes the old one. */
   installCatalog(): Promise<CatalogInstaller>;

@@ -1,10 +1,18 @@
 import { z } from "zod";
-import { parseClusterId, parseIncarnation, parseNodeId, staged } from "../base/ids.ts";
+import { logIndex, parseClusterId, parseIncarnation, parseNodeId } from "../base/ids.ts";
+import type { MemberFacts } from "../catalog/types.ts";
 import type { Hello } from "./types.ts";
 
-/** A node's introduction as JSON. */
-export function encodeHello(hello: Hello): string {
-  return JSON.stringify(hello);
+/** A node's introduction as JSON: what is asked for and nothing else, since whoever reads it refuses anything else. */
+export function encodeHello({ self, roster }: Hello): string {
+  if (roster === undefined) return JSON.stringify({ self: factsOf(self) });
+  const members = roster.members.map((member) => ({ ...factsOf(member), state: member.state }));
+  const { clusterId, clusterName, applied } = roster;
+  return JSON.stringify({ self: factsOf(self), roster: { clusterId, clusterName, applied, members } });
+}
+
+function factsOf({ id, incarnation, role, zone, api, peer }: MemberFacts): MemberFacts {
+  return { id, incarnation, role, zone, api, peer };
 }
 
 /** The introduction, or undefined when the text is anything else. */
@@ -27,20 +35,20 @@ function parsed<T>(parse: (text: string) => T | undefined) {
 }
 
 const address = z.strictObject({ host: z.string().min(1).max(255), port: z.number().int().min(0).max(65_535) });
-const member = z.strictObject({
+const facts = z.strictObject({
   id: parsed(parseNodeId),
   incarnation: parsed(parseIncarnation),
   role: z.enum(["voter", "storage"]),
   zone: z.string().max(255),
   api: address,
   peer: address,
-  sweptUpTo: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).transform(staged),
 });
-const founding = z.strictObject({
+const roster = z.strictObject({
   clusterId: parsed(parseClusterId),
   clusterName: z.string().max(255),
-  members: z.array(member).max(1_000),
+  applied: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).transform(logIndex),
+  members: z.array(facts.extend({ state: z.enum(["member", "leaving", "lost"]) })).max(1_000),
 });
 const helloSchema: z.ZodType<Hello> = z
-  .strictObject({ self: member, founding: founding.optional() })
-  .transform((hello) => ({ self: hello.self, founding: hello.founding }));
+  .strictObject({ self: facts, roster: roster.optional() })
+  .transform((hello) => ({ self: hello.self, roster: hello.roster }));

@@ -1,5 +1,5 @@
 import type { BlobId, ClusterId, Incarnation, LogIndex, NodeId, Staged, Term } from "../base/ids.ts";
-import type { Address, BlobFacts, Founding, MemberRecord } from "../catalog/types.ts";
+import type { Address, BlobFacts, MemberFacts, MemberState } from "../catalog/types.ts";
 import type { RaftMessage } from "../raft/types.ts";
 
 /** What a node tells of itself to every peer, about once a second. */
@@ -56,12 +56,21 @@ export interface PeerStreamEvents {
   refused(peer: NodeId): void;
 }
 
-/** How one node introduces itself before the group is founded, and to check who a peer is. */
+/** How one node introduces itself to who is not, or may not be, a member of its group. */
 export interface Hello {
   /** This node as it describes itself, from its own configuration and data directory. */
-  readonly self: MemberRecord;
-  /** The roster this node founded with or knows; undefined before that. */
-  readonly founding: Founding | undefined;
+  readonly self: MemberFacts;
+  /** The group as this node knows it; undefined while it belongs to none. */
+  readonly roster: Roster | undefined;
+}
+
+/** Who belongs to a group. */
+export interface Roster {
+  readonly clusterId: ClusterId;
+  readonly clusterName: string;
+  /** As of this entry: of two rosters of one group the one with the higher index is the newer. */
+  readonly applied: LogIndex;
+  readonly members: readonly (MemberFacts & { readonly state: MemberState })[];
 }
 
 /** Bytes of one blob on their way to one node's disk, the own or a peer's. Calls are sequential, each awaited. */

@@ -7,25 +7,25 @@ import { createLogger } from "../../node/base/logger.ts";
 import { assertProblem } from "./support/problem-assertions.ts";
 import { adminToken, startApi } from "./support/running-api.ts";
 
-/** The contract's table, slug by slug. */
+/** The contract's table, slug by slug, and what changes of membership are refused with. */
 const contract: Readonly<Record<number, readonly ProblemCode[]>> = {
   400: ["invalid-name", "invalid-header", "invalid-query", "invalid-body", "invalid-request"],
   401: ["unauthenticated"],
   403: ["forbidden"],
-  404: ["file-not-found", "no-such-route"],
+  404: ["file-not-found", "no-such-route", "node-not-found"],
   405: ["method-not-allowed"],
   408: ["upload-timeout"],
-  409: ["node-busy"],
+  409: ["node-busy", "already-a-member", "last-voter"],
   412: ["precondition-failed"],
   413: ["file-too-large"],
   415: ["unsupported-media-type"],
   416: ["range-not-satisfiable"],
   417: ["expectation-failed"],
-  422: ["digest-mismatch", "size-mismatch", "replicas-out-of-range"],
+  422: ["digest-mismatch", "size-mismatch", "replicas-out-of-range", "node-mismatch"],
   429: ["too-many-requests"],
   431: ["headers-too-large"],
   500: ["internal-error"],
-  503: ["no-quorum", "not-enough-nodes"],
+  503: ["no-quorum", "not-enough-nodes", "node-unreachable"],
   507: ["not-enough-space"],
 };
 
@@ -64,7 +64,7 @@ describe("the status table", async () => {
     });
   }
 
-  for (const code of ["no-quorum", "not-enough-nodes"] as const) {
+  for (const code of ["no-quorum", "not-enough-nodes", "node-unreachable"] as const) {
     test(`${code} says when to try again`, async () => {
       depot.failure = new DepositoError(code, "gone");
       const reply = await http.put("/v1/files/a").set(auth).send("body");

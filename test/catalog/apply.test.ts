@@ -43,7 +43,11 @@ test("Founding: every seed writes the same catalog, whatever the order of the ro
 test("Founding: the founded catalog reads back its meta row and members, and its digest is right", () => {
   const catalog = new TestCatalog(founding([n1, n2, n3]), []);
   assert.deepEqual(readMeta(catalog), catalog.meta);
-  assert.deepEqual(readMembers(catalog), founding([n1, n2, n3]).members);
+  const standing = { state: "member", life: 1, sweptUpTo: 0 };
+  assert.deepEqual(
+    readMembers(catalog),
+    founding([n1, n2, n3]).members.map((facts) => ({ ...facts, ...standing })),
+  );
   checkCatalog(catalog);
 });
 

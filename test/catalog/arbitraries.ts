@@ -27,6 +27,7 @@ import type {
   Outcome,
   Preconditions,
   Proposal,
+  Reassignment,
   ReplicaReport,
 } from "../../node/catalog/types.ts";
 
@@ -58,6 +59,7 @@ export const anyNode: fc.Arbitrary<NodeId> = fc.stringMatching(/^[a-z0-9][a-z0-9
 });
 
 const anyWhole = fc.maxSafeNat();
+const anyLife = anyWhole.map(logIndex);
 const anyStaged: fc.Arbitrary<Staged> = anyWhole.map(staged);
 const anyCount: fc.Arbitrary<ReplicaCount> = fc.integer({ min: 1, max: 2 ** 40 }).map((value) => {
   const count = parseReplicaCount(value);
@@ -107,14 +109,19 @@ export const anyHolderRow: fc.Arbitrary<HolderRow> = record({
 });
 
 const anyAddress = record({ host: fc.string({ maxLength: 40 }), port: fc.nat(65_535) });
+const memberFacts = {
+  id: anyNode,
+  incarnation: anyIncarnation,
+  role: fc.constantFrom("voter" as const, "storage" as const),
+  zone: fc.string({ maxLength: 20 }),
+  api: anyAddress,
+  peer: anyAddress,
+};
 export const anyMembers: fc.Arbitrary<readonly MemberRecord[]> = fc.uniqueArray(
   record({
-    id: anyNode,
-    incarnation: anyIncarnation,
-    role: fc.constantFrom("voter" as const, "storage" as const),
-    zone: fc.string({ maxLength: 20 }),
-    api: anyAddress,
-    peer: anyAddress,
+    ...memberFacts,
+    state: fc.constantFrom("member" as const, "leaving" as const, "lost" as const),
+    life: anyLife,
     sweptUpTo: anyStaged,
   }),
   { selector: ({ id }) => id, maxLength: 5 },
@@ -138,6 +145,10 @@ export const anyOutcome: fc.Arbitrary<Outcome> = fc.oneof(
       "unauthenticated" as const,
       "behind-fence" as const,
       "expired" as const,
+      "node-busy" as const,
+      "node-not-found" as const,
+      "already-a-member" as const,
+      "last-voter" as const,
     ),
     detail: anyText,
   }),
@@ -152,6 +163,12 @@ const anyPreconditions: fc.Arbitrary<Preconditions> = record({
   ifNoneMatch: optional(anyMatch),
 });
 const anyRanking = fc.uniqueArray(anyNode, { maxLength: 5 });
+const anyReassignment: fc.Arbitrary<Reassignment> = record({
+  clientId: anyClientId,
+  name: anyName,
+  blobId: anyBlobId,
+  ranking: anyRanking,
+});
 const anyReport: fc.Arbitrary<ReplicaReport> = fc.oneof(
   record({ type: fc.constant("made" as const), blobId: anyBlobId, staged: anyStaged }),
   record({ type: fc.constant("lost" as const), blobId: anyBlobId }),
@@ -182,7 +199,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     contentType: optional(anyText),
     replicas: optional(anyCount),
     defaultReplicas: anyCount,
-    copies: fc.uniqueArray(record({ node: anyNode, staged: anyStaged }), {
+    copies: fc.uniqueArray(record({ node: anyNode, life: anyLife, staged: anyStaged }), {
       selector: ({ node }) => node,
       maxLength: 4,
     }),
@@ -210,9 +227,20 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   record({
     type: fc.constant("report-replicas" as const),
     node: anyNode,
+    life: anyLife,
     reports: fc.array(anyReport, { maxLength: 4 }),
   }),
-  record({ type: fc.constant("sweep-fence" as const), node: anyNode, upTo: anyStaged }),
+  record({ type: fc.constant("sweep-fence" as const), node: anyNode, life: anyLife, upTo: anyStaged }),
+  record({ type: fc.constant("add-member" as const), member: record(memberFacts) }),
+  record({ type: fc.constant("remove-member" as const), node: anyNode, acceptLoss: fc.boolean() }),
+  record({ type: fc.constant("reassign-replicas" as const), files: fc.array(anyReassignment, { maxLength: 4 }) }),
+  record({
+    type: fc.constant("forget-replicas" as const),
+    node: anyNode,
+    life: anyLife,
+    blobIds: fc.array(anyBlobId, { maxLength: 4 }),
+  }),
+  record({ type: fc.constant("forget-member" as const), node: anyNode, life: anyLife }),
 );
 
 export const anyProposal: fc.Arbitrary<Proposal> = record({

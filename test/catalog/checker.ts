@@ -1,8 +1,9 @@
 /** What must be true of every catalog, recomputed from its rows alone. */
 import assert from "node:assert/strict";
+import type { NodeId } from "../../node/base/ids.ts";
 import { recentOutcome } from "../../node/catalog/apply.ts";
 import { DigestAccumulator, digestHex } from "../../node/catalog/digest.ts";
-import { clientRange, fileRange, holderRange, type KeyRange } from "../../node/catalog/keys.ts";
+import { clientRange, fileRange, type KeyRange } from "../../node/catalog/keys.ts";
 import { clientOfRow, fileOfRow, holderOfRow, readMembers } from "../../node/catalog/tables.ts";
 import { addTotals, noTotals, totalsOf } from "../../node/catalog/totals.ts";
 import type { ClientRecord, FileRecord, HolderRow } from "../../node/catalog/types.ts";
@@ -23,7 +24,7 @@ export function allFiles(catalog: TestCatalog): readonly FileRecord[] {
 }
 
 export function allHolderRows(catalog: TestCatalog): readonly HolderRow[] {
-  return readMembers(catalog).flatMap(({ id }) => catalog.range(holderRange(id, undefined)).map(holderOfRow));
+  return catalog.range({ from: Buffer.of(0x40), before: Buffer.of(0x41) }).map(holderOfRow);
 }
 
 function allClients(catalog: TestCatalog): readonly ClientRecord[] {
@@ -59,7 +60,16 @@ function checkHolders(catalog: TestCatalog, files: readonly FileRecord[]): void 
     expected.toSorted(byRow),
     "each holder has its row, each living row its holder",
   );
-  for (const { holders, replicas } of files) assert.ok(holders.length <= replicas, "more holders than wanted");
+  const members = readMembers(catalog);
+  const isStoring = ({ node }: { readonly node: NodeId }) =>
+    members.some(({ id, state }) => id === node && state === "member");
+  for (const { holders, replicas } of files)
+    assert.ok(holders.filter(isStoring).length <= replicas, "more holders than wanted");
+  for (const { node } of [...alive, ...allHolderRows(catalog)])
+    assert.ok(
+      members.some(({ id }) => id === node),
+      `a row of ${node}, which is no member`,
+    );
 }
 
 function checkRecentCommands(catalog: TestCatalog): void {

@@ -6,16 +6,15 @@ import { type ClientId, type CommandId, logIndex, type Sha256, staged } from "..
 import { decodeProposal, encodeProposal } from "../../node/catalog/codec.ts";
 import { encodeFields } from "../../node/catalog/fields.ts";
 import { maxContentTypeLength } from "../../node/catalog/limits.ts";
+import { decodeMembers, encodeMembers } from "../../node/catalog/member-codec.ts";
 import { decodeRecentCommand, encodeRecentCommand } from "../../node/catalog/outcome-codec.ts";
 import {
   decodeClient,
   decodeFile,
   decodeHolderRow,
-  decodeMembers,
   encodeClient,
   encodeFile,
   encodeHolderRow,
-  encodeMembers,
 } from "../../node/catalog/row-codec.ts";
 import type { Proposal } from "../../node/catalog/types.ts";
 import { uuidToBytes } from "../../node/catalog/uuid-bytes.ts";
@@ -119,22 +118,23 @@ const uuidBytes = uuidToBytes(id);
 const refused: readonly (readonly [what: string, fields: readonly unknown[]])[] = [
   ["no fields", []],
   ["an unknown command", [uuidBytes, 1, 99]],
-  ["a command id that is no UUID", [Buffer.alloc(16), 1, 6, "n1", 1]],
-  ["a command id of 15 bytes", [uuidBytes.subarray(1), 1, 6, "n1", 1]],
-  ["a negative basis", [uuidBytes, -1, 6, "n1", 1]],
-  ["a basis beyond 2^53", [uuidBytes, 2 ** 53, 6, "n1", 1]],
-  ["a fractional number", [uuidBytes, 1, 6, "n1", 1.5]],
-  ["a node id with a capital", [uuidBytes, 1, 6, "N1", 1]],
-  ["one field too many", [uuidBytes, 1, 6, "n1", 1, 1]],
-  ["one field too few", [uuidBytes, 1, 6, "n1"]],
+  ["a command id that is no UUID", [Buffer.alloc(16), 1, 6, "n1", 1, 1]],
+  ["a command id of 15 bytes", [uuidBytes.subarray(1), 1, 6, "n1", 1, 1]],
+  ["a negative basis", [uuidBytes, -1, 6, "n1", 1, 1]],
+  ["a basis beyond 2^53", [uuidBytes, 2 ** 53, 6, "n1", 1, 1]],
+  ["a fractional number", [uuidBytes, 1, 6, "n1", 1, 1.5]],
+  ["a node id with a capital", [uuidBytes, 1, 6, "N1", 1, 1]],
+  ["one field too many", [uuidBytes, 1, 6, "n1", 1, 1, 1]],
+  ["one field too few", [uuidBytes, 1, 6, "n1", 1]],
+  ["neither true nor false", [uuidBytes, 1, 8, "n1", 1]],
   ["a file name with ..", [uuidBytes, 1, 4, uuidBytes, "../x", null, 1]],
   ["a digest of 31 bytes", [uuidBytes, 1, 1, uuidBytes, digest.subarray(1), 1]],
   ["a replica count of 0", [uuidBytes, 1, 3, uuidBytes, "a", 0, null, [], null, 1]],
   ["a ranking with a node twice", [uuidBytes, 1, 3, uuidBytes, "a", 1, null, ["n1", "n1"], null, 1]],
-  ["a report of an unknown kind", [uuidBytes, 1, 5, "n1", [[3, uuidBytes, null]]]],
-  ["a lost report with a staged number", [uuidBytes, 1, 5, "n1", [[1, uuidBytes, 7]]]],
-  ["a made report without one", [uuidBytes, 1, 5, "n1", [[0, uuidBytes, null]]]],
-  ["a map in the place of a list", [uuidBytes, 1, 5, "n1", { length: 0 }]],
+  ["a report of an unknown kind", [uuidBytes, 1, 5, "n1", 1, [[3, uuidBytes, null]]]],
+  ["a lost report with a staged number", [uuidBytes, 1, 5, "n1", 1, [[1, uuidBytes, 7]]]],
+  ["a made report without one", [uuidBytes, 1, 5, "n1", 1, [[0, uuidBytes, null]]]],
+  ["a map in the place of a list", [uuidBytes, 1, 5, "n1", 1, { length: 0 }]],
   [
     "two copies on one node",
     [
@@ -150,8 +150,8 @@ const refused: readonly (readonly [what: string, fields: readonly unknown[]])[] 
       1,
       1,
       [
-        ["n1", 1],
-        ["n1", 2],
+        ["n1", 1, 1],
+        ["n1", 1, 2],
       ],
       [],
       null,
@@ -170,7 +170,8 @@ for (const [what, fields] of refused) {
 
 test("Codec: the refused proposals above differ from good ones in that one thing", () => {
   const good = [
-    [uuidBytes, 1, 6, "n1", 1],
+    [uuidBytes, 1, 6, "n1", 1, 1],
+    [uuidBytes, 1, 8, "n1", true],
     [uuidBytes, 1, 4, uuidBytes, "x", null, 1],
     [uuidBytes, 1, 1, uuidBytes, digest, 1],
     [uuidBytes, 1, 3, uuidBytes, "a", 1, null, ["n1", "n2"], null, 1],
@@ -179,6 +180,7 @@ test("Codec: the refused proposals above differ from good ones in that one thing
       1,
       5,
       "n1",
+      1,
       [
         [0, uuidBytes, 7],
         [1, uuidBytes, null],
@@ -197,8 +199,8 @@ test("Codec: the refused proposals above differ from good ones in that one thing
       1,
       1,
       [
-        ["n1", 1],
-        ["n2", 2],
+        ["n1", 1, 1],
+        ["n2", 1, 2],
       ],
       [],
       null,
@@ -237,7 +239,7 @@ test("Codec: a fence is small on the wire", () => {
   const fence: Proposal = {
     id: id as CommandId,
     basis: logIndex(100),
-    command: { type: "sweep-fence", node: "n1" as never, upTo: staged(5) },
+    command: { type: "sweep-fence", node: "n1" as never, life: logIndex(1), upTo: staged(5) },
   };
   assert.ok(encodeProposal(fence).length < 32);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { logIndex, type NodeId, staged } from "../../node/base/ids.ts";
+import { type LogIndex, logIndex, type NodeId, staged } from "../../node/base/ids.ts";
 import { decide } from "../../node/catalog/decide.ts";
 import { Draft } from "../../node/catalog/draft.ts";
 import { fileTag, recordTag } from "../../node/catalog/preconditions.ts";
@@ -12,6 +12,8 @@ import {
   count,
   deposit,
   edit,
+  fence,
+  founderLife,
   founding,
   holdersText,
   made,
@@ -26,6 +28,7 @@ import {
 } from "./fixture.ts";
 
 const [n1, n2, n3] = nodes(3) as [NodeId, NodeId, NodeId];
+const at = (index: LogIndex) => ({ index, configuration: new TestCatalog().meta.configuration });
 const any: Match = { type: "any" };
 const ifMatch = (...tags: string[]): Preconditions => ({ ...noPreconditions, ifMatch: { type: "tags", tags } });
 const ifNoneMatch = (...tags: string[]): Preconditions => ({ ...noPreconditions, ifNoneMatch: { type: "tags", tags } });
@@ -168,7 +171,7 @@ test("Deposit: copies on nodes that are no members do not count, and none at all
 
 test("Deposit: a copy at or behind the fence is refused, one after it is taken", () => {
   const catalog = new TestCatalog();
-  catalog.apply({ type: "sweep-fence", node: n1, upTo: staged(10) });
+  catalog.apply(fence(n1, 10));
   assert.equal(refusal(catalog.apply(deposit("x", 10, [n1, n2]))), "behind-fence");
   assert.equal(catalog.file(), undefined);
   assert.equal(catalog.deposited(deposit("x", 11, [n1, n2])).how, "created");
@@ -177,17 +180,17 @@ test("Deposit: a copy at or behind the fence is refused, one after it is taken",
 test("Deposit: identical bytes are answered whatever the fence says, their new copies are not needed", () => {
   const catalog = new TestCatalog();
   catalog.deposited(deposit("x", 1, [n1, n2]));
-  catalog.apply({ type: "sweep-fence", node: n1, upTo: staged(10) });
+  catalog.apply(fence(n1, 10));
   assert.equal(catalog.deposited(deposit("x", 5, [n1, n2])).how, "unchanged");
 });
 
 test("Fence: it only moves on, and only for members", () => {
   const catalog = new TestCatalog();
-  catalog.apply({ type: "sweep-fence", node: n1, upTo: staged(10) });
-  catalog.apply({ type: "sweep-fence", node: n1, upTo: staged(4) });
+  catalog.apply(fence(n1, 10));
+  catalog.apply(fence(n1, 4));
   assert.equal(readMember(catalog, n1)?.sweptUpTo, 10);
   assert.equal(readMember(catalog, n2)?.sweptUpTo, 0);
-  assert.deepEqual(catalog.apply({ type: "sweep-fence", node: "n9" as NodeId, upTo: staged(4) }), { type: "done" });
+  assert.deepEqual(catalog.apply(fence("n9" as NodeId, 4)), { type: "done" });
 });
 
 test("Counts: more replicas than storing nodes are refused with the range, for deposits and edits", () => {
@@ -211,7 +214,7 @@ test("Unknown clients: every command of one is refused alike and writes nothing"
     { type: "rotate-secret", clientId: bob, secretHash: sha("s"), at: 1 } as const,
   ];
   for (const command of commands) {
-    const { outcome, writes } = decide(catalog, { index: catalog.next, command });
+    const { outcome, writes } = decide(catalog, { ...at(catalog.next), command });
     assert.equal(refusal(outcome), "unauthenticated", command.type);
     assert.deepEqual(writes, []);
   }
@@ -398,7 +401,7 @@ test("Reports: a surplus replica kept for a missing one goes in the decision tha
   const draft = new Draft(catalog);
   draft.changeFile(record, { ...record, holders: [{ node: n3, state: "missing" }, ...record.holders] });
   catalog.write(draft.decision({ type: "done" }).writes);
-  const { outcome, writes } = decide(catalog, { index: catalog.next, command: made(n3, 1, 9) });
+  const { outcome, writes } = decide(catalog, { ...at(catalog.next), command: made(n3, 1, 9) });
   catalog.write(writes);
   assert.equal(outcome.type, "done");
   assert.equal(holdersText(catalog.file()), "n3 n1");
@@ -408,7 +411,7 @@ test("Reports: a surplus replica kept for a missing one goes in the decision tha
 test("Reports: made behind the fence stays missing, and its node is told again", () => {
   const catalog = new TestCatalog();
   catalog.deposited(deposit("x", 1, [n1], { replicas: count(2), ranking: [n2] }));
-  catalog.apply({ type: "sweep-fence", node: n2, upTo: staged(9) });
+  catalog.apply(fence(n2, 9));
   const { ownerRows } = catalog.applyEntries([catalog.entry(made(n2, 1, 9))]);
   assert.equal(catalog.holder(n2, 1), "missing");
   assert.deepEqual(
@@ -443,7 +446,7 @@ test("Reports: reports without a row, or by a stranger, change nothing", () => {
   const before = catalog.meta;
   for (const node of [n3, "n9" as NodeId]) {
     for (const command of [made(node, 1, 9), report(node, 1, "lost"), report(node, 1, "dropped")]) {
-      assert.deepEqual(decide(catalog, { index: catalog.next, command }).writes, []);
+      assert.deepEqual(decide(catalog, { ...at(catalog.next), command }).writes, []);
     }
   }
   assert.deepEqual(catalog.meta, before);
@@ -455,6 +458,7 @@ test("Reports: one command's reports are taken in order", () => {
   catalog.apply({
     type: "report-replicas",
     node: n1,
+    life: founderLife,
     reports: [
       { type: "lost", blobId: record.blob.blobId },
       { type: "made", blobId: record.blob.blobId, staged: staged(9) },
@@ -483,7 +487,7 @@ test("Decisions: the same command on the same catalog gives the same bytes, and 
   const catalog = new TestCatalog();
   catalog.deposited(deposit("x", 1, [n1, n2]));
   const rows = new Map(catalog.rows);
-  const decisions = [1, 2].map(() => decide(catalog, { index: logIndex(50), command: deposit("y", 2, [n1]) }));
+  const decisions = [1, 2].map(() => decide(catalog, { ...at(logIndex(50)), command: deposit("y", 2, [n1]) }));
   assert.deepEqual(decisions[0], decisions[1]);
   assert.deepEqual(catalog.rows, rows);
 });

@@ -27,15 +27,18 @@ import type {
   FileRecord,
   Founding,
   HolderRow,
-  MemberRecord,
+  MemberFacts,
   Outcome,
   Preconditions,
   Write,
 } from "../../node/catalog/types.ts";
-import type { Entry } from "../../node/raft/types.ts";
+import { encodeConfiguration } from "../../node/raft/configuration.ts";
+import type { Configuration, Entry } from "../../node/raft/types.ts";
 
 export const ann = id<ClientId>(1);
 export const bob = id<ClientId>(2);
+/** Of every founding member. */
+export const founderLife = logIndex(1);
 export const noPreconditions: Preconditions = { ifMatch: undefined, ifNoneMatch: undefined };
 
 /** The UUID v4 number `n`. */
@@ -57,14 +60,13 @@ export function founding(members: readonly NodeId[], storageOnly: readonly NodeI
     clusterId: id<ClusterId>(7),
     clusterName: "test",
     members: members.map(
-      (node, i): MemberRecord => ({
+      (node, i): MemberFacts => ({
         id: node,
         incarnation: id<Incarnation>(100 + i),
         role: storageOnly.includes(node) ? "storage" : "voter",
         zone: "a",
         api: { host: "127.0.0.1", port: 4001 + i },
         peer: { host: "127.0.0.1", port: 4101 + i },
-        sweptUpTo: staged(0),
       }),
     ),
   };
@@ -90,7 +92,7 @@ export function deposit(
     contentType: undefined,
     replicas: undefined,
     defaultReplicas: count(Math.max(1, on.length)),
-    copies: on.map((node) => ({ node, staged: staged(blob ?? 1) })),
+    copies: on.map((node) => ({ node, life: founderLife, staged: staged(blob ?? 1) })),
     ranking: [],
     preconditions: noPreconditions,
     at: 1000 + (blob ?? 0),
@@ -124,15 +126,20 @@ export function remove(fields: Fields<"remove"> = {}): Command {
 export function register(clientId: ClientId): Command {
   return { type: "register-client", clientId, secretHash: sha(`secret of ${clientId}`), label: undefined, at: 1 };
 }
-export function made(node: NodeId, blob: number, stagedAs: number): Command {
+export function made(node: NodeId, blob: number, stagedAs: number, life = founderLife): Command {
   return {
     type: "report-replicas",
     node,
+    life,
     reports: [{ type: "made", blobId: id<BlobId>(blob), staged: staged(stagedAs) }],
   };
 }
-export function report(node: NodeId, blob: number, type: "lost" | "dropped"): Command {
-  return { type: "report-replicas", node, reports: [{ type, blobId: id<BlobId>(blob) }] };
+export function report(node: NodeId, blob: number, type: "lost" | "dropped", life = founderLife): Command {
+  return { type: "report-replicas", node, life, reports: [{ type, blobId: id<BlobId>(blob) }] };
+}
+
+export function fence(node: NodeId, upTo: number, life = founderLife): Command {
+  return { type: "sweep-fence", node, life, upTo: staged(upTo) };
 }
 
 /** A founded catalog with the client `ann`; every command goes through the log, under an id of its own. */
@@ -189,6 +196,12 @@ export class TestCatalog implements CatalogView {
     const outcome = this.apply(command);
     assert.equal(outcome.type, "deposited", JSON.stringify(outcome));
     return outcome as Extract<Outcome, { type: "deposited" }>;
+  }
+
+  /** The entry by which consensus gets another configuration. */
+  configure(configuration: Partial<Configuration>): void {
+    const data = encodeConfiguration({ voters: [], outgoing: [], learners: [], learnersNext: [], ...configuration });
+    this.applyEntries([{ index: this.next, term: term(1), kind: "configuration", data }]);
   }
 
   noops(many: number): void {

@@ -1,10 +1,24 @@
 /** Random walks of a catalog: deposits, edits, removals, reports and fences that mostly fit its state. */
 import fc from "fast-check";
-import { type NodeId, staged } from "../../node/base/ids.ts";
+import { type LogIndex, type NodeId, staged } from "../../node/base/ids.ts";
 import { fileTag } from "../../node/catalog/preconditions.ts";
+import { readMember } from "../../node/catalog/tables.ts";
 import type { Command, Preconditions, ReplicaReport } from "../../node/catalog/types.ts";
 import { allHolderRows } from "./checker.ts";
-import { ann, bob, count, deposit, edit, nodes, noPreconditions, remove, sha, type TestCatalog } from "./fixture.ts";
+import {
+  ann,
+  bob,
+  count,
+  deposit,
+  edit,
+  fence,
+  founderLife,
+  nodes,
+  noPreconditions,
+  remove,
+  sha,
+  type TestCatalog,
+} from "./fixture.ts";
 
 const members = nodes(5);
 const anyClient = fc.constantFrom(ann, bob);
@@ -86,19 +100,30 @@ export function anyWalk(options: { readonly withLoss: boolean }): fc.Arbitrary<r
 export function commandOf(catalog: TestCatalog, step: Step, serial: number): Command {
   switch (step.type) {
     case "command":
-      return step.make(serial);
+      return inPresentLives(catalog, step.make(serial));
     case "fence":
-      return { type: "sweep-fence", node: step.node, upTo: staged(Math.max(0, serial - step.behind)) };
+      return fence(step.node, Math.max(0, serial - step.behind), lifeOf(catalog, step.node));
     case "report": {
       const rows = allHolderRows(catalog);
       const row = rows[step.pick % Math.max(1, rows.length)];
-      if (row === undefined) return { type: "report-replicas", node: "n1" as NodeId, reports: [] };
+      if (row === undefined) return { type: "report-replicas", node: "n1" as NodeId, life: founderLife, reports: [] };
       const { blobId } = row.blob;
       const reported: ReplicaReport =
         step.kind === "made" ? { type: "made", blobId, staged: staged(serial) } : { type: step.kind, blobId };
-      return { type: "report-replicas", node: row.node, reports: [reported] };
+      return { type: "report-replicas", node: row.node, life: lifeOf(catalog, row.node), reports: [reported] };
     }
   }
+}
+
+/** Doors know the members of the moment. */
+function inPresentLives(catalog: TestCatalog, command: Command): Command {
+  if (command.type !== "deposit") return command;
+  const copies = command.copies.map((copy) => ({ ...copy, life: lifeOf(catalog, copy.node) }));
+  return { ...command, copies };
+}
+
+function lifeOf(catalog: TestCatalog, node: NodeId): LogIndex {
+  return readMember(catalog, node)?.life ?? founderLife;
 }
 
 export const walkMembers = members;

@@ -18,7 +18,7 @@ test("Cluster status: members, who is up, and replicas wanted, present and missi
         ["n3", "down"],
       ],
     );
-    assert.deepEqual(status.totals, { files: 1, bytes: 100, wanted: 3, present: 2, missing: 1 });
+    assert.deepEqual(status.totals, { files: 1, bytes: 100, wanted: 3, present: 2, missing: 1, unplaced: 0 });
   } finally {
     await cluster.stop();
   }

@@ -226,8 +226,8 @@ test("Deposit: an entry behind the sweep fence is not a deposit, and its copies 
   const litter = await cluster.litter();
   cluster.node(0).replication.interfere = async (command, order) => {
     if (command.type !== "deposit") return order();
-    for (const { node, staged } of command.copies) {
-      await cluster.node(1).replication.propose({ type: "sweep-fence", node, upTo: staged });
+    for (const { node, life, staged } of command.copies) {
+      await cluster.node(1).replication.propose({ type: "sweep-fence", node, life, upTo: staged });
     }
     return order();
   };

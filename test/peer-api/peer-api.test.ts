@@ -89,7 +89,7 @@ const routes = routesOf(
   createPeerApi({
     directory: group.directory(door),
     secret,
-    hello: () => ({ self: group.record(door), founding: undefined }),
+    hello: () => ({ self: group.record(door), roster: undefined }),
     services: () => undefined,
     clock: systemClock,
     logger: silentLogger,

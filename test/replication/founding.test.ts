@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { systemClock } from "../../node/base/clock.ts";
 import { DepositoError, hasCode } from "../../node/base/errors.ts";
-import { type NodeId, newIncarnation, parseNodeId, staged } from "../../node/base/ids.ts";
+import { logIndex, type NodeId, newIncarnation, parseNodeId } from "../../node/base/ids.ts";
 import { silentLogger } from "../../node/base/logger.ts";
-import type { Address, Founding, MemberRecord } from "../../node/catalog/types.ts";
-import { agreeOnFounding, foundingOf } from "../../node/replication/founding.ts";
-import type { Hello } from "../../node/transport/types.ts";
+import type { Address, Founding, MemberFacts, MemberState } from "../../node/catalog/types.ts";
+import { agreeOnFounding, type Beginning, foundingOf } from "../../node/replication/founding.ts";
+import type { Hello, Roster } from "../../node/transport/types.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
-function member(id: string, port: number): MemberRecord {
+function member(id: string, port: number): MemberFacts {
   const address = { host: "127.0.0.1", port };
   return {
     id: parseNodeId(id) as NodeId,
@@ -18,8 +18,18 @@ function member(id: string, port: number): MemberRecord {
     zone: "a",
     api: { host: "127.0.0.1", port: port + 1000 },
     peer: address,
-    sweptUpTo: staged(0),
   };
+}
+
+/** The group of `members` as one of them tells of it. */
+function rosterOf(
+  founding: Founding,
+  members: readonly (MemberFacts & { readonly state?: MemberState })[] = founding.members,
+  applied = 1,
+): Roster {
+  const { clusterId, clusterName } = founding;
+  const standing = members.map((each) => ({ state: "member" as const, ...each }));
+  return { clusterId, clusterName, applied: logIndex(applied), members: standing };
 }
 
 const [n1, n2, n3] = [member("n1", 1), member("n2", 2), member("n3", 3)] as const;
@@ -27,6 +37,7 @@ const [n1, n2, n3] = [member("n1", 1), member("n2", 2), member("n3", 3)] as cons
 /** Seeds that can hear each other through `hellos`. */
 class Seeds {
   readonly hellos = new Map<number, Hello>();
+  readonly said: string[] = [];
   #asked = 0;
   #onAsked: () => void = () => undefined;
 
@@ -40,7 +51,14 @@ class Seeds {
     });
   }
 
-  found(self: MemberRecord, seeds: readonly MemberRecord[] = [n1, n2, n3]): Promise<Founding> {
+  /** What the group is founded with, as `self` finds out. */
+  async found(self: MemberFacts, seeds?: readonly MemberFacts[]): Promise<Founding> {
+    const beginning = await this.begin(self, seeds);
+    assert.equal(beginning.type, "found");
+    return (beginning as Extract<Beginning, { type: "found" }>).founding;
+  }
+
+  begin(self: MemberFacts, seeds: readonly MemberFacts[] = [n1, n2, n3]): Promise<Beginning> {
     return agreeOnFounding({
       clusterName: "test",
       self,
@@ -54,7 +72,7 @@ class Seeds {
         return hello;
       },
       clock: systemClock,
-      logger: silentLogger,
+      logger: Object.assign(Object.create(silentLogger), { info: (_: unknown, text: string) => this.said.push(text) }),
       signal: AbortSignal.timeout(5000),
     });
   }
@@ -81,37 +99,72 @@ describe("founding", () => {
     await Promise.all([seeds.found(n3), early]);
   });
 
-  test("a seed that comes late takes the roster of those that founded", async () => {
+  test("a seed that comes late founds with the first roster while that has not changed", async () => {
     const seeds = new Seeds();
     const founding = foundingOf("test", [n1, n2, n3]);
-    seeds.hellos.set(1, { self: n1, founding });
+    seeds.hellos.set(1, { self: n1, roster: rosterOf(founding, founding.members, 700) });
     assert.deepEqual(await seeds.found(n2), founding);
   });
 
-  test("a late seed founds with the first roster, not with one whose sweep fences have moved", async () => {
+  test("a seed that comes late, after the members changed, joins what the group is now", async () => {
     const seeds = new Seeds();
     const founding = foundingOf("test", [n1, n2, n3]);
-    const later = { ...founding, members: founding.members.map((each) => ({ ...each, sweptUpTo: staged(9) })) };
-    seeds.hellos.set(1, { self: n1, founding: later });
-    assert.deepEqual(await seeds.found(n2), founding);
+    const roster = rosterOf(founding, [n1, n2], 9);
+    seeds.hellos.set(1, { self: n1, roster });
+    assert.deepEqual(await seeds.begin(n2), { type: "join", roster });
+  });
+
+  test("a node that was added joins, by the newest of the rosters it hears of", async () => {
+    const seeds = new Seeds();
+    const founding = foundingOf("test", [n1, n2]);
+    const newer = rosterOf(founding, [n1, n2, n3], 9);
+    seeds.hellos.set(1, { self: n1, roster: rosterOf(founding, [n1, n2], 8) });
+    seeds.hellos.set(2, { self: n2, roster: newer });
+    assert.deepEqual(await seeds.begin(n3), { type: "join", roster: newer });
   });
 
   test("a node whose directory was emptied is refused by those who knew it", async () => {
     const seeds = new Seeds();
-    seeds.hellos.set(1, { self: n1, founding: foundingOf("test", [n1, n2, n3]) });
+    seeds.hellos.set(1, { self: n1, roster: rosterOf(foundingOf("test", [n1, n2, n3])) });
     const emptied = { ...n2, incarnation: newIncarnation() };
     await assert.rejects(seeds.found(emptied), (error) => hasCode(error, "data-directory-foreign"));
   });
 
-  test("a node that the group was founded without is told so", async () => {
+  test("a node that the group does not have waits, and says how to add it, until it is added", async () => {
     const seeds = new Seeds();
-    seeds.hellos.set(1, { self: n1, founding: foundingOf("test", [n1, n2]) });
-    await assert.rejects(seeds.found(n3), (error) => hasCode(error, "not-a-member"));
+    const founding = foundingOf("test", [n1, n2]);
+    seeds.hellos.set(1, { self: n1, roster: rosterOf(founding) });
+    const beginning = seeds.begin(n3);
+    await seeds.rounds(2);
+    assert.deepEqual(seeds.said, [
+      'not in the group yet: add this node with POST /v1/cluster/nodes {"id":"n3","peer":{"host":"127.0.0.1","port":3}} on a node of the group',
+    ]);
+    const roster = rosterOf(founding, [n1, n2, n3], 7);
+    seeds.hellos.set(1, { self: n1, roster });
+    assert.deepEqual(await beginning, { type: "join", roster });
+  });
+
+  test("a new life of an id waits while the former one leaves", async () => {
+    const seeds = new Seeds();
+    const founding = foundingOf("test", [n1, n2, n3]);
+    seeds.hellos.set(1, { self: n1, roster: rosterOf(founding, [n1, n2, { ...n3, state: "leaving" }], 7) });
+    const emptied = { ...n3, incarnation: newIncarnation() };
+    const beginning = seeds.begin(emptied);
+    await seeds.rounds(2);
+    const roster = rosterOf(founding, [n1, n2, emptied], 12);
+    seeds.hellos.set(1, { self: n1, roster });
+    assert.deepEqual(await beginning, { type: "join", roster });
+  });
+
+  test("nodes of another cluster are not joined", async () => {
+    const seeds = new Seeds();
+    seeds.hellos.set(1, { self: n1, roster: rosterOf(foundingOf("other", [n1, n2, n3])) });
+    await assert.rejects(seeds.begin(n2), (error) => hasCode(error, "config-invalid"));
   });
 
   test("a seed's address answered by another node is a wrong configuration", async () => {
     const seeds = new Seeds();
-    seeds.hellos.set(2, { self: n3, founding: undefined });
+    seeds.hellos.set(2, { self: n3, roster: undefined });
     await assert.rejects(seeds.found(n1), (error) => hasCode(error, "config-invalid"));
   });
 
@@ -122,14 +175,14 @@ describe("founding", () => {
       founded = true;
       return founding;
     });
-    seeds.hellos.set(3, { self: n3, founding: undefined });
+    seeds.hellos.set(3, { self: n3, roster: undefined });
     await seeds.rounds(2);
     seeds.hellos.delete(3);
-    seeds.hellos.set(2, { self: n2, founding: undefined });
+    seeds.hellos.set(2, { self: n2, roster: undefined });
     await seeds.rounds(2);
     assert.equal(founded, false);
     const emptied = { ...n3, incarnation: newIncarnation() };
-    seeds.hellos.set(3, { self: emptied, founding: undefined });
+    seeds.hellos.set(3, { self: emptied, roster: undefined });
     assert.deepEqual(await early, foundingOf("test", [n1, n2, emptied]));
   });
 
@@ -172,13 +225,6 @@ describe("founding", () => {
     });
     await assert.rejects(waiting, /enough/);
     assert.deepEqual(said, [{ missing: ["n2", "n3"] }]);
-  });
-
-  test("a seed that started with the group but whose roster has changed since is told to be added anew", async () => {
-    const seeds = new Seeds();
-    const founding = foundingOf("test", [n1, n2, n3]);
-    seeds.hellos.set(1, { self: n1, founding: { ...founding, members: founding.members.slice(0, 2) } });
-    await assert.rejects(seeds.found(n2), (error) => hasCode(error, "not-a-member"));
   });
 
   test("a failure that is not the network's ends the waiting", async () => {

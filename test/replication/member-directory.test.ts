@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type NodeId, newIncarnation, parseNodeId, staged } from "../../node/base/ids.ts";
-import type { MemberRecord } from "../../node/catalog/types.ts";
+import { type NodeId, newIncarnation, parseNodeId } from "../../node/base/ids.ts";
+import type { MemberFacts } from "../../node/catalog/types.ts";
 import { MemberDirectory } from "../../node/replication/member-directory.ts";
 
 const [n1, n2, n3, n4] = ["n1", "n2", "n3", "n4"].map((id) => parseNodeId(id)) as [NodeId, NodeId, NodeId, NodeId];
 
-function member(id: NodeId, port: number): MemberRecord {
+function member(id: NodeId, port: number): MemberFacts {
   const address = { host: "127.0.0.1", port };
   return {
     id,
@@ -15,11 +15,10 @@ function member(id: NodeId, port: number): MemberRecord {
     zone: "a",
     api: address,
     peer: address,
-    sweptUpTo: staged(0),
   };
 }
 
-function directory(members: readonly MemberRecord[] | undefined): MemberDirectory {
+function directory(members: readonly MemberFacts[] | undefined): MemberDirectory {
   return new MemberDirectory({
     self: () => ({ nodeId: n1, incarnation: newIncarnation(), clusterId: undefined }),
     configured: [n1, n2, n3].map((id, index) => ({ id, peer: { host: "127.0.0.1", port: 100 + index } })),

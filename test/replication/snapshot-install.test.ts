@@ -5,10 +5,11 @@ import { describe, type TestContext, test } from "node:test";
 import { systemChance } from "../../node/base/chance.ts";
 import { systemClock } from "../../node/base/clock.ts";
 import { DepositoError, hasCode } from "../../node/base/errors.ts";
-import { type LogIndex, logIndex, type NodeId, newClientId } from "../../node/base/ids.ts";
+import { type LogIndex, logIndex, type NodeId, newClientId, newIncarnation } from "../../node/base/ids.ts";
 import { silentLogger } from "../../node/base/logger.ts";
 import { applyEntries, readMeta } from "../../node/catalog/apply.ts";
 import { readClient } from "../../node/catalog/tables.ts";
+import type { MemberFacts } from "../../node/catalog/types.ts";
 import { pullSnapshot, type SnapshotTransfer } from "../../node/replication/snapshot-install.ts";
 import { SnapshotServer } from "../../node/replication/snapshot-source.ts";
 import type { CatalogStore, OpenedStores } from "../../node/storage/types.ts";
@@ -33,6 +34,7 @@ async function pulling(
     readonly pull: (options?: {
       readonly atLeast?: () => LogIndex;
       readonly signal?: AbortSignal;
+      readonly self?: Pick<MemberFacts, "id" | "incarnation">;
     }) => ReturnType<typeof pullSnapshot>;
     readonly asked: string[];
     readonly transfers: readonly SnapshotTransfer[];
@@ -44,6 +46,7 @@ async function pulling(
 ): Promise<void> {
   const folder = temporaryFolder(scope);
   const founding = groupOf("n1");
+  const [founder] = founding.members as [MemberFacts];
   await withDisk(join(folder, "source"), founding, (source) =>
     withDisk(join(folder, "receiver"), founding, async (receiver) => {
       const entries = Array.from({ length: clients }, (_, at) =>
@@ -67,8 +70,9 @@ async function pulling(
         receiver,
         source: source.catalog,
         catalogs: () => readdirSync(join(folder, "receiver")).filter((name) => name.startsWith("catalog")),
-        pull: ({ atLeast = () => logIndex(1), signal = new AbortController().signal } = {}) =>
+        pull: ({ atLeast = () => logIndex(1), signal = new AbortController().signal, self = founder } = {}) =>
           pullSnapshot({
+            self,
             peers: {
               snapshotChunk: (from, at) => {
                 asked.push(`${from} ${at === undefined ? "begin" : "on"}`);
@@ -89,6 +93,10 @@ async function pulling(
   );
 }
 
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 function unreachable(): DepositoError {
   return new DepositoError("peer-unreachable", "gone");
 }
@@ -107,6 +115,22 @@ describe("pulling a snapshot", () => {
         assert.deepEqual(pulled.meta, readMeta(source));
         const bounds = { from: Buffer.of(0), before: Buffer.of(0xff), limit: 100_000 };
         assert.deepEqual(await catalog.range(bounds), await source.range(bounds));
+      },
+    );
+  });
+
+  test("a source that does not list this life of the node is passed over: it may lag behind", async (t) => {
+    await pulling(
+      t,
+      (_from, _at, honest) => honest(),
+      async ({ pull, asked, catalogs }) => {
+        const stop = new AbortController();
+        const waiting = pull({ self: { id: n3, incarnation: newIncarnation() }, signal: stop.signal });
+        await until(() => asked.length > 2);
+        stop.abort(new Error("enough"));
+        await assert.rejects(waiting, /enough/);
+        assert.deepEqual(asked.slice(0, 3), ["n2 begin", "n3 begin", "n2 begin"]);
+        assert.deepEqual(catalogs(), ["catalog-1"]);
       },
     );
   });

@@ -5,7 +5,8 @@ import { mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { hasCode } from "../../node/base/errors.ts";
-import { newIncarnation } from "../../node/base/ids.ts";
+import { logIndex, newIncarnation, term } from "../../node/base/ids.ts";
+import type { DataDirectory } from "../../node/storage/types.ts";
 import {
   appliedRow,
   base,
@@ -17,6 +18,11 @@ import {
   use,
   withStores,
 } from "./support.ts";
+
+async function opened(directory: DataDirectory) {
+  const stores = await directory.open();
+  return { log: stores.log, catalog: stores.catalog, installCatalog: () => stores.installCatalog() };
+}
 
 test("data directory: a missing one is blank, and gets nothing but the lock before it is claimed", async () => {
   const path = await temporaryDirectory();
@@ -32,6 +38,34 @@ test("data directory: an empty mount point with lost+found is blank", async () =
   const directory = await openDirectory(path);
   assert.equal(directory.identity, undefined);
   await directory.close();
+});
+
+test("data directory: one that joined has no catalog until it installs one, and then goes on after it", async () => {
+  const path = await temporaryDirectory();
+  const first = await openDirectory(path);
+  const { incarnation } = await first.claim(newIncarnation());
+  await first.join(founding.clusterId);
+  assert.deepEqual(first.identity, { nodeId: "n1", incarnation, clusterId: founding.clusterId });
+  await first.close();
+
+  // Ended before it had installed anything, it is where it was.
+  const second = await openDirectory(path);
+  const { log, catalog, installCatalog } = await opened(second);
+  assert.deepEqual(log.recovered.base, { ...log.recovered.base, index: 0, term: 0 });
+  assert.deepEqual([log.recovered.lastIndex, log.recovered.lostPromises, catalog], [0, false, undefined]);
+  const installer = await installCatalog();
+  const position = { index: logIndex(40), term: term(3) };
+  await installer.write([appliedRow(position)]);
+  await installer.complete();
+  await log.reset(position);
+  await second.close();
+
+  const third = await openDirectory(path);
+  const stores = await opened(third);
+  assert.notEqual(stores.catalog, undefined);
+  assert.equal(stores.log.recovered.base.index, 40);
+  assert.equal(stores.log.recovered.lostPromises, false);
+  await third.close();
 });
 
 test("data directory: claim, found and open survive restarts, and every boot is counted once", async () => {

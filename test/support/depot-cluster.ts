@@ -11,12 +11,11 @@ import {
   newClientId,
   newIncarnation,
   parseNodeId,
-  staged,
 } from "../../node/base/ids.ts";
 import { silentLogger } from "../../node/base/logger.ts";
 import { parseFileName } from "../../node/catalog/names.ts";
 import { readHolder } from "../../node/catalog/tables.ts";
-import type { FileRecord, MemberRecord } from "../../node/catalog/types.ts";
+import type { FileRecord, MemberFacts } from "../../node/catalog/types.ts";
 import { createDepot } from "../../node/depot/depot.ts";
 import { BlobHolder } from "../../node/depot/local-holder.ts";
 import type { DepositAnswer, DepositRequest, LocalHolder, RunningDepot } from "../../node/depot/types.ts";
@@ -303,7 +302,7 @@ export function nodeId(text: string): NodeId {
   return id;
 }
 
-function member(id: NodeId, at: number): MemberRecord {
+function member(id: NodeId, at: number): MemberFacts {
   return {
     id,
     incarnation: newIncarnation(),
@@ -311,6 +310,5 @@ function member(id: NodeId, at: number): MemberRecord {
     zone: `z${at}`,
     api: { host: "127.0.0.1", port: 4001 + at },
     peer: { host: "127.0.0.1", port: 4101 + at },
-    sweptUpTo: staged(0),
   };
 }

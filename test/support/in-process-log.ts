@@ -83,6 +83,11 @@ export class InProcessReplication implements Replication {
   get applied(): LogIndex {
     return this.#meta.applied.index;
   }
+  get life(): LogIndex {
+    const life = this.members().find(({ id }) => id === this.#self)?.life;
+    if (life === undefined) throw new Error(`${this.#self} is no member`);
+    return life;
+  }
   totals(): CatalogTotals {
     return this.#meta.totals;
   }

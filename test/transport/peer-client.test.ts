@@ -52,7 +52,7 @@ test("hello: a node says who it is, to who only knows its address and the secret
   const stranger = group.directory(door.id, { incarnation: newIncarnation(), clusterId: undefined });
   const client = door.client({ directory: stranger });
   const hello = await client.hello(ok(group.members.get(holder.id)).address);
-  assert.deepEqual(hello, { self: group.record(holder.id), founding: undefined });
+  assert.deepEqual(hello, { self: group.record(holder.id), roster: undefined });
 });
 
 test("hello: another secret, and another group, get no introduction", async () => {

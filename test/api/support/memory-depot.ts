@@ -3,6 +3,7 @@ import type { Clock } from "../../../node/base/clock.ts";
 import { DepositoError } from "../../../node/base/errors.ts";
 import {
   type ClientId,
+  logIndex,
   type NodeId,
   newBlobId,
   newClientId,
@@ -240,13 +241,15 @@ export class MemoryDepot implements Depot {
           zone: "a",
           api: { host: "127.0.0.1", port: 4001 + at },
           peer: { host: "127.0.0.1", port: 4101 + at },
+          state: "member",
+          life: logIndex(1),
           sweptUpTo: staged(0),
         },
         state: "unknown",
         status: undefined,
         lastSeenWallMs: undefined,
       })),
-      totals: { files: this.#files.size, bytes: 0, wanted: replicas, present: replicas, missing: 0 },
+      totals: { files: this.#files.size, bytes: 0, wanted: replicas, present: replicas, missing: 0, unplaced: 0 },
     };
   }
 

@@ -11,13 +11,12 @@ import {
   newCommandId,
   newIncarnation,
   type Sha256,
-  staged,
   term,
 } from "../../../node/base/ids.ts";
 import { silentLogger } from "../../../node/base/logger.ts";
 import { foundingWrites, readMeta } from "../../../node/catalog/apply.ts";
 import { encodeProposal } from "../../../node/catalog/codec.ts";
-import type { Command, Founding, MemberRecord } from "../../../node/catalog/types.ts";
+import type { Command, Founding, MemberFacts } from "../../../node/catalog/types.ts";
 import type { Entry } from "../../../node/raft/types.ts";
 import { foundingOf } from "../../../node/replication/founding.ts";
 import { openDataDirectory } from "../../../node/storage/data-directory.ts";
@@ -31,7 +30,7 @@ export function temporaryFolder(scope: { after(end: () => void): void }): string
   return folder;
 }
 
-export function member(id: string): MemberRecord {
+export function member(id: string): MemberFacts {
   const address = { host: "127.0.0.1", port: 1 };
   return {
     id: id as NodeId,
@@ -40,7 +39,6 @@ export function member(id: string): MemberRecord {
     zone: "a",
     api: address,
     peer: address,
-    sweptUpTo: staged(0),
   };
 }
 

@@ -99,6 +99,8 @@ export class ReplicationGroup {
   async startNode(id: NodeId): Promise<RunningNode> {
     const directory = await openNodeDirectory(join(this.#folder, id), this.founding, id);
     const opened = await directory.open();
+    const self = this.founding.members.find((each) => each.id === id);
+    assert.ok(self, `${id} is no founder`);
     const installCatalog = async () => {
       const installer = await opened.installCatalog();
       const complete = async () => {
@@ -112,6 +114,7 @@ export class ReplicationGroup {
     let catalog = opened.catalog;
     if (catalog === undefined || !catalogReachesLog(catalog, opened.log)) {
       const pulled = await pullSnapshot({
+        self,
         peers,
         sources: () => this.ids.filter((each) => each !== id),
         begin: installCatalog,
@@ -128,6 +131,7 @@ export class ReplicationGroup {
     const metrics = createMetrics();
     const replicated = await openReplicatedCatalog({
       self: id,
+      incarnation: self.incarnation,
       boots: directory.boots,
       stores,
       send: (to, frame) => this.#send(id, to, frame),

@@ -14,10 +14,9 @@ import {
   parseClusterId,
   parseNodeId,
   parseSha256,
-  staged,
 } from "../../../node/base/ids.ts";
 import { silentLogger } from "../../../node/base/logger.ts";
-import type { Address, BlobFacts, MemberRecord } from "../../../node/catalog/types.ts";
+import type { Address, BlobFacts, MemberFacts } from "../../../node/catalog/types.ts";
 import type { LocalHolder, LostReplica } from "../../../node/depot/types.ts";
 import type { PeerServices } from "../../../node/peer-api/context.ts";
 import { createPeerServer } from "../../../node/peer-api/server.ts";
@@ -65,9 +64,9 @@ export class Group {
     };
   }
 
-  record(id: NodeId): MemberRecord {
+  record(id: NodeId): MemberFacts {
     const { incarnation, address } = ok(this.members.get(id));
-    return { id, incarnation, role: "voter", zone: "a", api: address, peer: address, sweptUpTo: staged(0) };
+    return { id, incarnation, role: "voter", zone: "a", api: address, peer: address };
   }
 }
 
@@ -130,7 +129,7 @@ export async function startNode(group: Group, id: NodeId, changes: NodeChanges =
   const server = createPeerServer({
     directory,
     secret: nodeSecret,
-    hello: () => ({ self: group.record(id), founding: undefined }),
+    hello: () => ({ self: group.record(id), roster: undefined }),
     services: changes.services ?? (() => services),
     clock: systemClock,
     logger: silentLogger,
