@@ -87,7 +87,12 @@ test("Configuration: comes back from its bytes as it was; anything else is refus
   const configuration = configurationOf({ voters: [n1, n2], outgoing: [n1, n3], learners: [n4], learnersNext: [n3] });
   assert.deepEqual(decodeConfiguration(encodeConfiguration(configuration)), configuration);
   assert.deepEqual(membersOf(configuration), [n1, n2, n3, n4]);
-  for (const text of ["{}", '{"voters":[]}', '{"voters":["A B"],"outgoing":[],"learners":[],"learnersNext":[]}'])
+  for (const text of [
+    "{}",
+    '{"voters":[]}',
+    '{"voters":[7],"outgoing":[],"learners":[],"learnersNext":[]}',
+    '{"voters":["A B"],"outgoing":[],"learners":[],"learnersNext":[]}',
+  ])
     assert.throws(() => decodeConfiguration(bytes(text)), { name: "InvariantError" });
 });
 

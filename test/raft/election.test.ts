@@ -2,7 +2,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { term } from "../../node/base/ids.ts";
 import { Cluster } from "./cluster.ts";
-import { at, electionTimeoutMs, heartbeat, messagesOf, n1, n2, n3, only, Solo, voteRequest } from "./support.ts";
+import {
+  at,
+  configurationOf,
+  electionTimeoutMs,
+  heartbeat,
+  messagesOf,
+  n1,
+  n2,
+  n3,
+  only,
+  Solo,
+  voteRequest,
+} from "./support.ts";
 
 test("Raft: the term on start is at least that of the last entry, and the vote of an older term is void", () => {
   const solo = new Solo({ terms: [1, 4], hardState: { term: term(3), votedFor: n2 } });
@@ -17,6 +29,14 @@ test("Raft: a candidate that a majority refuses becomes a follower of the same t
   solo.receive(n2, { type: "pre-vote-response", term: term(1), granted: true });
   for (const voter of [n2, n3]) solo.receive(voter, { type: "vote-response", term: term(1), granted: false });
   assert.deepEqual([solo.core.status().role, solo.term], ["follower", 1]);
+});
+
+test("Raft: a single voter that a higher term deposed leads again by itself, in a newer one", () => {
+  const solo = new Solo({ configuration: configurationOf({ voters: [n1], learners: [n2] }) });
+  solo.receive(n2, { type: "heartbeat-response", term: term(7), round: 0 });
+  assert.deepEqual([solo.core.status().role, solo.term], ["follower", 7]);
+  assert.equal(messagesOf(solo.tick(), "pre-vote-request").length, 0);
+  assert.deepEqual([solo.core.status().role, solo.term], ["leader", 8]);
 });
 
 test("Raft: a stuck candidate of a higher term gets a leader it listens to", () => {

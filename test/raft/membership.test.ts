@@ -6,7 +6,19 @@ import { decodeConfiguration } from "../../node/raft/configuration.ts";
 import type { Configuration } from "../../node/raft/types.ts";
 import type { Cluster } from "./cluster.ts";
 import { ledCluster } from "./led.ts";
-import { configurationOf, electionTimeoutMs, heartbeatMs, n1, n2, n3, n4, n5, Solo } from "./support.ts";
+import {
+  appendRequest,
+  configurationEntry,
+  configurationOf,
+  electionTimeoutMs,
+  heartbeatMs,
+  n1,
+  n2,
+  n3,
+  n4,
+  n5,
+  Solo,
+} from "./support.ts";
 
 const three = configurationOf({ voters: [n1, n2, n3] });
 
@@ -107,4 +119,12 @@ test("Membership: wishes without a voter, or with one node twice, are bugs of wh
     const cluster = led(three);
     assert.throws(() => cluster.change(n1, voters, learners), InvariantError);
   }
+});
+
+test("Membership: a node that starts blank takes in whatever configuration it is sent first", () => {
+  const next = configurationOf({ voters: [n1, n2], outgoing: [n1, n3], learners: [n4] });
+  const solo = new Solo({ id: n4, configuration: configurationOf({}) });
+  assert.equal(solo.tick().messages.length, 0);
+  solo.receive(n1, appendRequest({ term: 1, entries: [configurationEntry(1, 1, next)] }));
+  assert.deepEqual(solo.core.status().configuration, next);
 });

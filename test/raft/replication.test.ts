@@ -194,6 +194,30 @@ test("Raft: what a follower needs from disk is loaded, once at a time, and sent"
   assert.deepEqual([request.previous, request.entries.length], [at(1, 1), 3]);
 });
 
+test("Raft: entries that do not come back from disk within an election timeout are asked for again", () => {
+  const solo = leaderOf([1, 1], {
+    applied: logIndex(2),
+    entries: [],
+    termRuns: [at(1, 1)],
+    lastIndex: logIndex(2),
+    term: 1,
+  });
+  assert.equal(solo.match(n2, 1).loads.length, 1);
+  const answer = () => solo.receive(n2, { type: "heartbeat-response", term: term(2), round: 0 });
+  solo.passMs(electionTimeoutMs - 1);
+  assert.equal(answer().loads.length, 0);
+  solo.passMs(1);
+  assert.deepEqual(only(answer().loads), { to: n2, from: 2, maxBytes: 1 << 16 });
+});
+
+test("Raft: a message from itself, and a sync of what it never appended, change nothing", () => {
+  const solo = leaderOf([]);
+  const before = solo.core.status();
+  solo.receive(n1, appendRequest({ term: 9, entries: entriesOf([9]) }));
+  solo.step({ type: "log-persisted", last: at(7, 1) });
+  assert.deepEqual(solo.core.status(), before);
+});
+
 test("Raft: applied entries are forgotten beyond maxCachedBytes, and loaded when needed", () => {
   const solo = leaderOf([], { maxCachedBytes: 200 });
   solo.match(n2, 1);

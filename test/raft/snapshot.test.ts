@@ -8,6 +8,7 @@ import {
   configurationOf,
   electionTimeoutMs,
   entriesOf,
+  entry,
   heartbeatMs,
   messagesOf,
   n1,
@@ -170,4 +171,43 @@ test("Snapshot: terms up to a trimmed base are forgotten, those after it are kno
   solo.step({ type: "trimmed", through: logIndex(2) });
   const answer = solo.receive(n2, appendRequest({ term: 3, previous: at(4, 3), entries: entriesOf([3], 5) }));
   assert.deepEqual(only(messagesOf(answer, "append-response")).result, { type: "matched", matchIndex: 5 });
+});
+
+test("Snapshot: a leader that installs one keeps leading, and its log", () => {
+  const solo = new Solo({ maxUncommittedBytes: 1000 });
+  solo.lead(n2);
+  solo.sync = false;
+  solo.propose("x".repeat(600));
+  solo.match(n2, 2);
+  solo.match(n3, 2);
+  assert.equal(solo.propose("y".repeat(600)).refusedProposals, undefined);
+  const effects = solo.step({ type: "snapshot-installed", position: at(2, 1), configuration });
+  const { role, last, commitIndex, applied } = solo.core.status();
+  assert.deepEqual([effects.resetLog, role, last, commitIndex, applied], [undefined, "leader", at(3, 1), 2, 2]);
+  assert.equal(solo.propose("z".repeat(600)).refusedProposals, "too-many-uncommitted");
+});
+
+test("Snapshot: what one commits for a leader counts no more among the uncommitted bytes", () => {
+  const solo = new Solo({ entries: [entry(1, 1, "x".repeat(600))], term: 1, maxUncommittedBytes: 1000 });
+  solo.lead(n2);
+  assert.equal(solo.propose("y".repeat(600)).refusedProposals, "too-many-uncommitted");
+  solo.step({ type: "snapshot-installed", position: at(1, 1), configuration });
+  assert.equal(solo.propose("y".repeat(600)).refusedProposals, undefined);
+});
+
+test("Snapshot: a log that was trimmed further already stays as it is", () => {
+  const solo = new Solo();
+  solo.receive(n2, appendRequest({ term: 1, entries: entriesOf([1, 1, 1]), commit: 3 }));
+  solo.step({ type: "applied", index: logIndex(3) });
+  for (const through of [2, 1]) solo.step({ type: "trimmed", through: logIndex(through) });
+  const answer = solo.receive(n2, appendRequest({ term: 1, previous: at(3, 1), entries: entriesOf([1], 4) }));
+  assert.deepEqual(only(messagesOf(answer, "append-response")).result, { type: "matched", matchIndex: 4 });
+});
+
+test("Snapshot: a log that begins behind it says that it agrees up to there, not less", () => {
+  const solo = new Solo();
+  solo.step({ type: "snapshot-installed", position: at(5, 3), configuration });
+  const answer = solo.receive(n2, appendRequest({ term: 4, previous: at(8, 2) }));
+  const { result } = only(messagesOf(answer, "append-response"));
+  assert.deepEqual(result, { type: "rejected", previousIndex: 8, hint: at(5, 3) });
 });

@@ -217,3 +217,15 @@ test("ReadIndex §6.4: the commit index of a heartbeat is adopted", () => {
   solo.receive(n2, heartbeat({ term: 1, commit: 2 }));
   assert.equal(solo.core.status().commitIndex, logIndex(2));
 });
+
+test("ReadIndex §6.4: more reads than a leader can keep are refused, and so asked again", () => {
+  const solo = new Solo();
+  solo.lead(n2);
+  for (let position = 1; position <= 65_536; position += 1) solo.step({ type: "read", position });
+  assert.deepEqual(solo.step({ type: "read", position: 65_537 }).refusedReads, [65_537]);
+  const request = { type: "read-index-request", term: term(1), position: 1 } as const;
+  const answer = only(messagesOf(solo.receive(n3, request), "read-index-response", n3));
+  assert.equal(answer.readIndex, undefined);
+  solo.match(n2, 1);
+  assert.equal(confirm(solo, n2, 1).confirmedReads.length, 65_536);
+});

@@ -63,11 +63,35 @@ test("Transfer §3.10: a vote that it asks for is granted in spite of the live l
 test("Transfer §3.10: without a name it goes to the voter that is furthest", () => {
   const solo = new Solo({ configuration: configurationOf({ voters: [n1, n2, n3], learners: [n4] }) });
   solo.lead(n2);
-  solo.match(n2, 1);
-  solo.match(n4, 1);
+  solo.propose("a");
+  for (const [follower, index] of [
+    [n2, 1],
+    [n3, 2],
+    [n4, 2],
+  ] as const)
+    solo.match(follower, index);
   const effects = solo.step({ type: "transfer-leadership", to: undefined });
-  assert.equal(only(messagesOf(effects, "timeout-now", n2)).term, 1);
-  assert.equal(messagesOf(effects, "timeout-now").length, 1);
+  assert.equal(only(messagesOf(effects, "timeout-now")).term, 1);
+  assert.equal(messagesOf(effects, "timeout-now", n3).length, 1);
+});
+
+test("Transfer §3.10: where no voter was heard of late, it goes to the one that was furthest", () => {
+  const solo = new Solo();
+  solo.lead(n2);
+  solo.match(n3, 1);
+  solo.passMs(2 * electionTimeoutMs);
+  const effects = solo.step({ type: "transfer-leadership", to: undefined });
+  assert.equal(messagesOf(effects, "timeout-now", n3).length, 1);
+});
+
+test("Transfer §3.10: the target is told to stand only once it is known to hold the whole log", () => {
+  const solo = new Solo();
+  solo.lead(n2);
+  solo.propose("a");
+  solo.match(n2, 1);
+  assert.equal(messagesOf(solo.step({ type: "transfer-leadership", to: n2 }), "timeout-now").length, 0);
+  assert.equal(messagesOf(solo.tick(), "timeout-now").length, 0);
+  assert.equal(messagesOf(solo.match(n2, 2), "timeout-now", n2).length, 1);
 });
 
 test("Transfer §3.10: a slow target is brought up to date first, with proposals under way", () => {
