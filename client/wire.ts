@@ -164,6 +164,10 @@ export const clusterStatus = z
     commitIndex: wholeNumber,
     nodes: z.array(clusterNode),
     replicas: z.object({ wanted: wholeNumber, present: wholeNumber, missing: wholeNumber }),
+    trouble: z
+      .string()
+      .nullable()
+      .meta({ description: "What is wrong with the group that only an operator can mend, and what to do" }),
   })
   .meta({ id: "ClusterStatus" });
 export type ClusterStatusJson = z.infer<typeof clusterStatus>;

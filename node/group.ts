@@ -102,7 +102,7 @@ export async function joinGroup(
 
 /** What this node tells of itself, now. */
 function ownStatus({ own, config }: Workshop, replicated: ReplicatedCatalog, disk: LocalDisk): NodeStatus {
-  const { term, last, applied } = replicated.raft();
+  const { term, last, applied, lostPromises } = replicated.raft();
   const freeBytes = disk.freeBytes();
   return {
     node: own.id,
@@ -110,6 +110,7 @@ function ownStatus({ own, config }: Workshop, replicated: ReplicatedCatalog, dis
     term,
     match: last.index,
     applied,
+    lostPromises,
     ...disk.blobs.usage(),
     freeBytes,
     takesBytes: freeBytes >= config.limits.minFreeBytes && !replicated.isInstalling,

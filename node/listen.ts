@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import { DepositoError } from "./base/errors.ts";
 import type { Address } from "./catalog/types.ts";
 
@@ -20,13 +20,6 @@ export async function listen(server: Server, { host, port }: Address, what: stri
       cause: error,
     });
   }
-}
-
-/** Finds out now what `listen` would say later, and leaves the port free. @throws {DepositoError} like `listen`. */
-export async function tryPort(address: Address, what: string): Promise<void> {
-  const server = createServer();
-  await listen(server, address, what);
-  await closeServer(server, 0);
 }
 
 /** How often connections whose last request has ended are looked for. */

@@ -1,8 +1,9 @@
 import type { Server } from "node:http";
 import type { ApiOptions } from "./api/context.ts";
 import { createApi } from "./api/server.ts";
+import { createWaitingRoom, type WaitingRoomOptions } from "./api/waiting-room.ts";
 import type { Address } from "./catalog/types.ts";
-import { closeServer, listen, tryPort } from "./listen.ts";
+import { closeServer, listen } from "./listen.ts";
 import type { PeerApiOptions } from "./peer-api/context.ts";
 import { createPeerServer } from "./peer-api/server.ts";
 import { HttpPeerClient, type HttpPeerClientOptions } from "./transport/peer-client.ts";
@@ -14,8 +15,8 @@ type Closing = (withinMs: number) => Promise<void>;
 
 /** How a node reaches others and is reached: the one seam between it and the network. */
 export interface Network {
-  /** Finds out now what `openDoor` would say later. @throws {DepositoError} like it. */
-  tryDoor(at: Address): Promise<void>;
+  /** Tells clients and operators that ask at the door why it is not open yet. @throws {DepositoError} like `openDoor`. */
+  openWaitingRoom(at: Address, options: WaitingRoomOptions): Promise<Closing>;
   /** Answers peers from now on. @throws {DepositoError} `port-in-use`, `config-invalid` */
   openPeerPort(at: Address, options: PeerApiOptions): Promise<Closing>;
   /** Answers clients and operators from now on. @throws {DepositoError} `port-in-use`, `config-invalid` */
@@ -26,7 +27,7 @@ export interface Network {
 
 /** Two HTTP servers, calls to peers over HTTP, and streams over upgraded connections. */
 export const httpNetwork: Network = {
-  tryDoor: (at) => tryPort(at, "the API port"),
+  openWaitingRoom: (at, options) => open(createWaitingRoom(options), at, "the API port"),
   openPeerPort: (at, options) => open(createPeerServer(options), at, "the peer port"),
   openDoor: (at, options) => open(createApi(options).server, at, "the API port"),
   peerClient: (options) => new HttpPeerClient(options),

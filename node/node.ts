@@ -16,9 +16,9 @@ import { createDepot } from "./depot/depot.ts";
 import { FreeSpace } from "./depot/free-space.ts";
 import { BlobHolder } from "./depot/local-holder.ts";
 import { type Group, joinGroup } from "./group.ts";
+import { FirstCatalog } from "./replication/first-catalog.ts";
 import { agreeOnFounding } from "./replication/founding.ts";
 import { MemberDirectory } from "./replication/member-directory.ts";
-import { pullSnapshot } from "./replication/snapshot-install.ts";
 import { catalogReachesLog } from "./replication/start-state.ts";
 import { openFileBlobStore } from "./storage/blobs/file-blob-store.ts";
 import { openDataDirectory } from "./storage/data-directory.ts";
@@ -60,12 +60,18 @@ async function runNode(options: NodeOptions): Promise<void> {
     if (hasCode(error, "catalog-damaged") || hasCode(error, "not-a-member")) ended.reject(error);
     else options.die(error);
   };
-  const late: LateParts = { hello: undefined, replicated: undefined, services: undefined, isDamaged: false };
+  const late: LateParts = {
+    hello: undefined,
+    replicated: undefined,
+    services: undefined,
+    firstCatalog: undefined,
+    isDamaged: false,
+  };
   const shop: Workshop = { ...options, own, metrics: createMetrics(), late, resources, fatal };
 
   const directory = await openDirectory(shop);
-  // The API opens last; whoever starts the node shall hear of a taken port now, not once every peer is there.
-  await options.surroundings.network.tryDoor(own.api);
+  // The door opens last; whoever looks at it before, or finds its port taken, shall hear of it now.
+  const closeWaitingRoom = await openWaitingRoom(shop);
   const members = memberDirectory(shop, directory);
   const peers = peerClient(shop, members);
   await openPeerPort(shop, members);
@@ -75,6 +81,7 @@ async function runNode(options: NodeOptions): Promise<void> {
     const disk = await openLocalDisk(shop, directory, peers);
     const self = selfOf(shop, directory);
     const group = await joinGroup(shop, { boots: directory.boots, self, stores, members, peers, disk });
+    await closeWaitingRoom(finishRequestsMs);
     await openDoor(shop, peers, disk, group);
     options.logger.info({ cluster: group.replicated.clusterName, boots: directory.boots }, "serving");
     await Promise.race([aborted(options.stop), ended.promise]);
@@ -86,6 +93,22 @@ async function runNode(options: NodeOptions): Promise<void> {
     throw error;
   }
   await late.replicated?.handOver(handOverMs);
+}
+
+/** The result closes it; it is closed in any case when the node ends. */
+async function openWaitingRoom(shop: Workshop): Promise<(withinMs: number) => Promise<void>> {
+  const { own, metrics, logger, surroundings, late, fatal, resources } = shop;
+  const close = await surroundings.network.openWaitingRoom(own.api, {
+    self: own.id,
+    metrics,
+    logger,
+    clock: surroundings.clock,
+    limits: defaultApiLimits,
+    onFatal: fatal,
+    reasons: () => late.firstCatalog?.reasons ?? ["the node is starting"],
+  });
+  resources.defer(() => close(0));
+  return close;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -141,6 +164,10 @@ async function openPeerPort(shop: Workshop, directory: MemberDirectory): Promise
       throw new DepositoError("peer-refused", "this node is starting");
     },
     services: () => late.services,
+    notServing: () =>
+      late.firstCatalog === undefined
+        ? new DepositoError("no-quorum", "this node is still starting")
+        : new DepositoError("no-catalog", "this node has no usable catalog itself"),
     clock,
     logger,
     maxSmallBatchBytes,
@@ -191,7 +218,7 @@ async function openStores(
   members: MemberDirectory,
   peers: PeerClient,
 ): Promise<WholeStores> {
-  const { logger, surroundings, stop } = shop;
+  const { logger, surroundings, late, stop } = shop;
   const stores = await directory.open();
   const { log } = stores;
   const installCatalog = () => stores.installCatalog();
@@ -199,7 +226,7 @@ async function openStores(
   if (stores.catalog !== undefined && catalogReachesLog(stores.catalog, log))
     return { log, catalog: stores.catalog, installCatalog, condemnCatalog };
   logger.warn("no usable catalog: installing it from a peer before taking part");
-  const pulled = await pullSnapshot({
+  late.firstCatalog = new FirstCatalog({
     self: selfOf(shop, directory),
     peers,
     sources: () => members.peers().map(({ id }) => id),
@@ -209,7 +236,10 @@ async function openStores(
     logger,
     signal: stop,
   });
-  return { log, catalog: await pulled.complete(), installCatalog, condemnCatalog };
+  const pulled = await late.firstCatalog.pull();
+  const catalog = await pulled.complete();
+  late.firstCatalog = undefined;
+  return { log, catalog, installCatalog, condemnCatalog };
 }
 
 async function openLocalDisk(shop: Workshop, directory: DataDirectory, peers: PeerClient): Promise<LocalDisk> {

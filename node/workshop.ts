@@ -4,6 +4,7 @@ import type { Metrics } from "./base/metrics.ts";
 import type { Config, NodeConfig } from "./config.ts";
 import type { BlobHolder } from "./depot/local-holder.ts";
 import type { PeerServices } from "./peer-api/context.ts";
+import type { FirstCatalog } from "./replication/first-catalog.ts";
 import type { ReplicatedCatalog } from "./replication/replicated-catalog.ts";
 import type { BlobStore, CatalogStore, OpenedStores } from "./storage/types.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -28,6 +29,8 @@ export interface LateParts {
   hello: (() => Hello) | undefined;
   replicated: ReplicatedCatalog | undefined;
   services: PeerServices | undefined;
+  /** Set while this node has no catalog it can use. */
+  firstCatalog: FirstCatalog | undefined;
   /** The catalog cannot be trusted any more: what is answered from it must not go on. */
   isDamaged: boolean;
 }

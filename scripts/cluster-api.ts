@@ -16,6 +16,7 @@ export interface ClusterStatus {
   readonly commitIndex: number;
   readonly nodes: readonly { readonly id: string; readonly state: string; readonly files: number }[];
   readonly replicas: { readonly wanted: number; readonly present: number; readonly missing: number };
+  readonly trouble: string | null;
 }
 
 /** One request's answer; undefined where nobody answered in time. */

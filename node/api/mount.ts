@@ -12,7 +12,7 @@ import { requestTarget } from "./target.ts";
 /** What the routes are mounted with. */
 export interface MountOptions {
   readonly options: Pick<ApiOptions, "clock">;
-  readonly authenticator: Authenticator;
+  readonly authenticator: Pick<Authenticator, "identify">;
   readonly problems: ProblemHandler;
 }
 
@@ -52,7 +52,8 @@ export function mountRoutes(
   return app;
 }
 
-async function handle(route: Route, authenticator: Authenticator, exchange: Exchange): Promise<void> {
+async function handle(route: Route, authenticator: MountOptions["authenticator"], exchange: Exchange): Promise<void> {
+  if (route.auth === "none") return route.handle(exchange);
   const caller = await authenticator.identify(exchange.request, exchange.response, route.auth);
   if (route.auth !== "client") return route.handle(exchange);
   invariant(caller.type === "client", () => `${route.path} was opened to ${caller.type}`);

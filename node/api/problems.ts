@@ -7,6 +7,7 @@ type InternalCode =
   | "upload-aborted"
   | "peer-unreachable"
   | "peer-refused"
+  | "no-catalog"
   | "not-a-member"
   | "catalog-damaged"
   | "config-invalid"

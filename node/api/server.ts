@@ -1,12 +1,12 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type express from "express";
 import { DepositoError } from "../base/errors.ts";
 import { AttemptLimit } from "./attempt-limit.ts";
 import { Authenticator } from "./authenticator.ts";
 import type { ApiOptions } from "./context.ts";
+import { createDoorServer } from "./door-server.ts";
 import { HttpMetrics } from "./http-metrics.ts";
 import { mountRoutes } from "./mount.ts";
-import { answerParserErrors } from "./parser-errors.ts";
 import { ProblemHandler } from "./problem-handler.ts";
 import { assignRequestId } from "./request-id.ts";
 import { apiRoutes } from "./routes.ts";
@@ -31,21 +31,11 @@ export function createApi(options: ApiOptions): { readonly app: express.Express;
   });
   const authenticator = new Authenticator({ depot: options.depot, adminToken: options.config.adminToken, failures });
   const app = mountRoutes(apiRoutes(options, metrics), { options, authenticator, problems });
-  const server = createServer({
-    maxHeaderSize: 16 * 1024,
-    headersTimeout: options.limits.headersTimeoutMs,
-    connectionsCheckingInterval: Math.min(1000, options.limits.headersTimeoutMs),
-    // Uploads may last; the body has an idle timer of its own.
-    requestTimeout: 0,
-    keepAliveTimeout: 65_000,
-    // Checked by Admission instead, which answers with a problem document.
-    requireHostHeader: false,
-  });
+  const server = createDoorServer(options.limits);
   const admission = new Admission(options, app, metrics, problems);
   server.on("request", (request, response) => admission.admit(request, response));
   server.on("checkContinue", (request, response) => admission.admit(request, response));
   server.on("checkExpectation", (request, response) => admission.refuseExpectation(request, response));
-  answerParserErrors(server);
   return { app, server };
 }
 

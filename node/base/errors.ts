@@ -40,6 +40,7 @@ export type ErrorCode =
   | "upload-aborted" // the client went away before its last byte
   | "peer-unreachable" // a peer refused, broke or timed out a connection
   | "peer-refused" // a peer answered with a failure of its own
+  | "no-catalog" // a peer has no catalog that is of use here
   | "not-a-member" // the other side is not a member of this group, or an older life of one
   | "catalog-damaged" // a catalog value failed its checksum, or the digests differ
   | "config-invalid"

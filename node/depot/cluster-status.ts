@@ -21,5 +21,6 @@ export function clusterStatus({ self, replication, gossip }: DepotOptions): Clus
       };
     }),
     totals: replication.totals(),
+    trouble: replication.trouble(),
   };
 }

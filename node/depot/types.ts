@@ -83,6 +83,8 @@ export interface ClusterStatus {
     readonly lastSeenWallMs: number | undefined;
   }[];
   readonly totals: CatalogTotals;
+  /** What is wrong with the group that only an operator can mend, and what to do; undefined: nothing known. */
+  readonly trouble: string | undefined;
 }
 
 /** A replica on this node's disk that a reader found damaged or gone. */

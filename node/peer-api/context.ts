@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.ts";
+import type { DepositoError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { LocalHolder, LostReplica } from "../depot/types.ts";
 import type { AcceptingPeerStreams } from "../transport/peer-streams.ts";
@@ -9,8 +10,10 @@ export interface PeerApiOptions {
   readonly secret: string;
   /** Asked anew for each call. */
   readonly hello: () => Hello;
-  /** What members may use; undefined until this node has its stores open: then they are told to come back. */
+  /** What members may use; undefined until this node has its stores open. */
   readonly services: () => PeerServices | undefined;
+  /** What members are told until then. */
+  readonly notServing: () => DepositoError;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The largest body of a batch of small blobs, its header not counted. */

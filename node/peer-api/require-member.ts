@@ -28,12 +28,15 @@ export function requireProof(membership: Membership): RequestHandler {
 }
 
 /** Lets only members through, in the life this node knows of them, and only once this node can serve them. */
-export function requireMember(membership: Membership, options: Pick<PeerApiOptions, "services">): RequestHandler {
+export function requireMember(
+  membership: Membership,
+  options: Pick<PeerApiOptions, "services" | "notServing">,
+): RequestHandler {
   return function memberOnly(_request, response, next) {
     const reason = membership.whyNotMember(response.locals[callerKey] as Caller);
     if (reason !== undefined) throw notAMember(reason);
     const services = options.services();
-    if (services === undefined) throw new DepositoError("no-quorum", "this node is still starting");
+    if (services === undefined) throw options.notServing();
     response.locals[servicesKey] = services;
     next();
   };

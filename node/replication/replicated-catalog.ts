@@ -5,7 +5,6 @@
  *   barrier ─► ReadBarrier ─► ConsensusDriver ─► leader confirmed by a majority ─► Applier has caught up
  *   digests of the peers ─► Checkpoints;  too far behind ─► CatalogReplacement ─► Applier.replaceCatalog
  */
-import { pause } from "../base/aborting.ts";
 import { DepositoError, hasCode } from "../base/errors.ts";
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
 import { type CatalogMeta, readMeta, recentOutcome } from "../catalog/apply.ts";
@@ -20,11 +19,13 @@ import { CatalogReplacement } from "./catalog-replacement.ts";
 import { type Checkpoint, Checkpoints } from "./checkpoints.ts";
 import { Departure } from "./departure.ts";
 import { ConsensusDriver } from "./driver.ts";
+import { GroupHealth } from "./group-health.ts";
 import { type LogHolder, LogRetention } from "./log-retention.ts";
 import { MemberRoll, removedError } from "./member-roll.ts";
 import { createReplicationMetrics, type ReplicationMetrics } from "./metrics.ts";
 import { Proposer } from "./proposer.ts";
 import { ReadBarrier } from "./read-barrier.ts";
+import { Readiness } from "./readiness.ts";
 import type { ReplicatedCatalogOptions } from "./replication-options.ts";
 import { SnapshotServer } from "./snapshot-source.ts";
 import { snapshotSources } from "./snapshot-sources.ts";
@@ -35,7 +36,6 @@ import { watchCatalog } from "./watched-catalog.ts";
 const maxPositionsPerBoot = 2 ** 30;
 const maxPendingBytes = 32 << 20;
 const maxWaitingReads = 65_536;
-const retryMs = 1000;
 
 /** Opens the replicated catalog on this node's stores; nothing moves before `start`. */
 export async function openReplicatedCatalog(options: ReplicatedCatalogOptions): Promise<ReplicatedCatalog> {
@@ -54,6 +54,8 @@ export class ReplicatedCatalog implements Replication {
   readonly #reads: ReadBarrier;
   readonly #replacement: CatalogReplacement;
   readonly #departure: Departure;
+  readonly #readiness: Readiness;
+  readonly #health: GroupHealth;
   readonly #ownRowListeners = new Set<(rows: readonly HolderRow[]) => void>();
   readonly #stopping = new AbortController();
   readonly #metrics: ReplicationMetrics;
@@ -65,7 +67,6 @@ export class ReplicatedCatalog implements Replication {
   /** Where each peer's catalog was last found to differ. */
   readonly #differing = new Map<NodeId, LogIndex>();
   #leadership: Leadership;
-  #ready = false;
   #refilling: boolean;
 
   constructor(options: ReplicatedCatalogOptions, core: ConsensusCore) {
@@ -162,11 +163,23 @@ export class ReplicatedCatalog implements Replication {
       transfer: () => this.#driver.step({ type: "transfer-leadership", to: undefined }),
       giveUp: () => this.#giveUp(),
     });
+    const { logger, heard, isAcquainted } = options;
+    this.#health = new GroupHealth({ self: options.self, clock, logger, raft: () => this.raft(), heard });
+    this.#readiness = new Readiness({
+      clock,
+      barrier: () => this.barrier(),
+      isAcquainted,
+      isInstalling: () => this.isInstalling,
+      leader: () => this.#leadership.leader,
+      trouble: () => this.trouble(),
+      signal: this.#stopping.signal,
+    });
   }
 
   start(): void {
     this.#driver.start();
-    void this.#becomeReady();
+    this.#health.start();
+    void this.#readiness.reach();
   }
 
   propose(command: Command): Promise<Outcome> {
@@ -217,15 +230,12 @@ export class ReplicatedCatalog implements Replication {
   }
 
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] } {
-    const reasons: string[] = [];
-    if (this.isInstalling) reasons.push("the catalog is being installed from a peer");
-    if (!this.#ready) {
-      const { leader } = this.#leadership;
-      if (leader === undefined) reasons.push("no leader is known");
-      else if (this.#options.isAcquainted()) reasons.push(`catching up with ${leader}`);
-      else reasons.push("too few other nodes are connected");
-    }
+    const { reasons } = this.#readiness;
     return { ready: reasons.length === 0, reasons };
+  }
+
+  trouble(): string | undefined {
+    return this.#health.trouble;
   }
 
   onOwnHolderRows(listener: (rows: readonly HolderRow[]) => void): () => void {
@@ -291,6 +301,7 @@ export class ReplicatedCatalog implements Replication {
   async stop(): Promise<void> {
     const reason = new DepositoError("no-quorum", "this node is stopping");
     this.#stopping.abort(reason);
+    this.#health.stop();
     this.#giveUp();
     await this.#replacement.stop(reason);
     await this.snapshots.close();
@@ -372,17 +383,5 @@ export class ReplicatedCatalog implements Replication {
     this.#reads.appliedMoved();
     for (const listener of this.#ownRowListeners) listener([]);
     this.#noteRefilled();
-  }
-
-  async #becomeReady(): Promise<void> {
-    while (!this.#stopping.signal.aborted && !this.#ready) {
-      try {
-        await this.barrier();
-        this.#ready = this.#options.isAcquainted();
-      } catch (error) {
-        if (!(error instanceof DepositoError)) throw error;
-      }
-      if (!this.#ready) await pause(this.#options.clock, retryMs, this.#stopping.signal);
-    }
   }
 }

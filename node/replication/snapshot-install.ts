@@ -25,6 +25,8 @@ export interface SnapshotPull {
   readonly signal: AbortSignal;
   /** Told of each transfer that was begun, how it ended. */
   readonly onTransfer?: ((transfer: SnapshotTransfer) => void) | undefined;
+  /** Told why an attempt came to nothing. */
+  readonly onRefusal?: ((source: NodeId, error: DepositoError) => void) | undefined;
 }
 
 export interface SnapshotTransfer {
@@ -72,11 +74,16 @@ async function tryPull(pull: SnapshotPull, source: NodeId): Promise<PulledSnapsh
     return await transfer.run();
   } catch (error) {
     await transfer.cancel();
-    const expected = ["peer-unreachable", "peer-refused", "catalog-damaged", "not-a-member"] as const;
-    if (!expected.some((code) => hasCode(error, code))) throw error;
-    pull.logger.warn({ source, error: (error as Error).message }, "snapshot transfer failed, trying again");
+    if (!isExpected(error)) throw error;
+    pull.onRefusal?.(source, error);
+    pull.logger.warn({ source, error: error.message }, "snapshot transfer failed, trying again");
     return undefined;
   }
+}
+
+function isExpected(error: unknown): error is DepositoError {
+  const codes = ["peer-unreachable", "peer-refused", "no-catalog", "catalog-damaged", "not-a-member"] as const;
+  return codes.some((code) => hasCode(error, code));
 }
 
 /** One attempt with one source. */
@@ -156,7 +163,7 @@ class Transfer {
   #check({ session, applied }: SnapshotChunk, cursor: SnapshotCursor | undefined): void {
     const atLeast = this.#pull.atLeast();
     if (applied < atLeast)
-      throw new DepositoError("peer-refused", `the snapshot of ${this.#source} is at ${applied}, ${atLeast} is needed`);
+      throw new DepositoError("no-catalog", `the catalog of ${this.#source} is at ${applied}, ${atLeast} is needed`);
     if (cursor !== undefined && session !== cursor.session)
       throw new DepositoError("peer-refused", `${this.#source} has started another snapshot meanwhile`);
   }

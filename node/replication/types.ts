@@ -26,6 +26,8 @@ export interface Replication {
   raft(): RaftStatus;
   /** Whether this node has applied what the leader had committed when it joined; the reasons when not. */
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
+  /** What is wrong with the group that only an operator can mend, and what to do; undefined: nothing known. */
+  trouble(): string | undefined;
   /**
    * Calls `listener` after each apply with the rows of this node that changed to missing or doomed; with none after the
    * catalog was installed anew, when any of them may have changed. The result stops it.

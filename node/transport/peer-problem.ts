@@ -18,6 +18,7 @@ const statuses = {
   "internal-error": 500,
   "peer-refused": 502,
   "peer-unreachable": 502,
+  "no-catalog": 503,
   "no-quorum": 503,
   "not-enough-space": 507,
 } as const;
@@ -57,6 +58,7 @@ export function errorOfAnswer(peer: string, status: number, body: string): Depos
     case "size-mismatch":
     case "not-enough-space":
     case "not-a-member":
+    case "no-catalog":
       return new DepositoError(slug, detail);
     case "unauthenticated":
       return new DepositoError("not-a-member", `${detail} (is the cluster secret the same on both nodes?)`);

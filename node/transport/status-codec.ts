@@ -36,6 +36,7 @@ const statusSchema: z.ZodType<NodeStatus> = z.strictObject({
   term: whole.transform(term),
   match: index,
   applied: index,
+  lostPromises: z.boolean(),
   files: whole,
   bytes: whole,
   freeBytes: whole,

@@ -10,6 +10,8 @@ export interface NodeStatus {
   /** The last index synced in its log. */
   readonly match: LogIndex;
   readonly applied: LogIndex;
+  /** Its log lost entries that it had promised to keep: it does not vote before peers have refilled it. */
+  readonly lostPromises: boolean;
   readonly files: number;
   readonly bytes: number;
   readonly freeBytes: number;

@@ -6,6 +6,7 @@ import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import type { Express } from "express";
 import { systemClock } from "../../node/base/clock.ts";
+import { DepositoError } from "../../node/base/errors.ts";
 import { newBlobId, newIncarnation } from "../../node/base/ids.ts";
 import { silentLogger } from "../../node/base/logger.ts";
 import { createPeerApi } from "../../node/peer-api/server.ts";
@@ -91,6 +92,7 @@ const routes = routesOf(
     secret,
     hello: () => ({ self: group.record(door), roster: undefined }),
     services: () => undefined,
+    notServing: () => new DepositoError("no-quorum", "starting"),
     clock: systemClock,
     logger: silentLogger,
     maxSmallBatchBytes: 1,

@@ -20,6 +20,7 @@ function statusOf(node: NodeId): NodeStatus {
     bytes: 0,
     freeBytes: 1,
     takesBytes: true,
+    lostPromises: false,
     checkpoint: undefined,
   };
 }

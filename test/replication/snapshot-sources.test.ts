@@ -16,7 +16,7 @@ function order(self: string, leader: string | undefined, applied: Readonly<Recor
       const index = applied[node];
       if (index === undefined) return undefined;
       const address = { host: "h", port: 1 };
-      const usage = { files: 0, bytes: 0, freeBytes: 0, takesBytes: true };
+      const usage = { files: 0, bytes: 0, freeBytes: 0, takesBytes: true, lostPromises: false };
       const at = { term: term(1), match: logIndex(Math.abs(index)), applied: logIndex(Math.abs(index)) };
       const status = { node, api: address, ...at, ...usage, checkpoint: undefined };
       return { status, lastSeenWallMs: 0, alive: index > 0 };

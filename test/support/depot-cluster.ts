@@ -263,6 +263,7 @@ export class DepotCluster implements Wire {
             files: 0,
             bytes: 0,
             freeBytes,
+            lostPromises: false,
             takesBytes: freeBytes >= minFreeBytes,
             checkpoint: undefined,
           },

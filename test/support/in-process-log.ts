@@ -108,6 +108,10 @@ export class InProcessReplication implements Replication {
       progress: new Map(),
     };
   }
+  trouble(): string | undefined {
+    return undefined;
+  }
+
   readiness() {
     return { ready: true, reasons: [] };
   }

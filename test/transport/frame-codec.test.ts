@@ -77,6 +77,7 @@ const status = fc.record({
   bytes: whole,
   freeBytes: whole,
   takesBytes: fc.boolean(),
+  lostPromises: fc.boolean(),
   checkpoint: fc.option(fc.record({ index, digest: fc.constantFrom("00ff", "ab".repeat(32)) }), { nil: undefined }),
 });
 

@@ -189,6 +189,12 @@ test("A node that is still starting is unreachable to every call but hello", asy
   await assert.rejects(client.openSink(holder.id, newBlobId()), failsWith("peer-unreachable"));
 });
 
+test("A node that has no catalog to serve says so: others can tell it from one that will come", async () => {
+  const notServing = () => new DepositoError("no-catalog", "n2 has none itself");
+  const { door, holder } = await pair({ services: () => undefined, notServing });
+  await assert.rejects(door.client().snapshotChunk(holder.id, undefined), failsWith("no-catalog"));
+});
+
 test("An answer that does not prove to come from the member asked is not believed", async () => {
   const { group, door, holder } = await pair();
   const impostor = createHttpServer((request, response) => {

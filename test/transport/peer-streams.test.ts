@@ -296,6 +296,7 @@ test("Streams: malformed frames, and a status in another's name, close the conne
       bytes: 0,
       freeBytes: 0,
       takesBytes: true,
+      lostPromises: false,
       checkpoint: undefined,
     },
   };

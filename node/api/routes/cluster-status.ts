@@ -26,7 +26,15 @@ export function clusterStatusRoute({ depot }: ApiOptions): Route {
   };
 }
 
-function clusterStatusJson({ cluster, leader, term, commitIndex, nodes, totals }: ClusterStatus): ClusterStatusJson {
+function clusterStatusJson({
+  cluster,
+  leader,
+  term,
+  commitIndex,
+  nodes,
+  totals,
+  trouble,
+}: ClusterStatus): ClusterStatusJson {
   const { wanted, present, missing } = totals;
   return {
     cluster,
@@ -35,6 +43,7 @@ function clusterStatusJson({ cluster, leader, term, commitIndex, nodes, totals }
     commitIndex,
     nodes: nodes.map(nodeJson),
     replicas: { wanted, present, missing },
+    trouble: trouble ?? null,
   };
 }
 

@@ -5,7 +5,7 @@ import { sendJson } from "../reply.ts";
 import type { Route } from "../route.ts";
 
 /** `GET /livez`: the process runs and answers. */
-export function livezRoute({ self }: ApiOptions): Route {
+export function livezRoute({ self }: Pick<ApiOptions, "self">): Route {
   return {
     method: "get",
     path: "/livez",

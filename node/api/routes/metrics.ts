@@ -4,7 +4,7 @@ import { send } from "../reply.ts";
 import type { Route } from "../route.ts";
 
 /** `GET /metrics`: what every part of the node counts, as Prometheus reads it. */
-export function metricsRoute({ metrics }: ApiOptions): Route {
+export function metricsRoute({ metrics }: Pick<ApiOptions, "metrics">): Route {
   return {
     method: "get",
     path: "/metrics",

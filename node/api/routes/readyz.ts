@@ -5,7 +5,11 @@ import { sendJson } from "../reply.ts";
 import type { Route } from "../route.ts";
 
 /** `GET /readyz`: this node has caught up with what was committed when it joined. */
-export function readyzRoute({ replication }: ApiOptions): Route {
+export function readyzRoute({
+  replication,
+}: {
+  readonly replication: Pick<ApiOptions["replication"], "readiness">;
+}): Route {
   return {
     method: "get",
     path: "/readyz",

@@ -250,6 +250,7 @@ export class MemoryDepot implements Depot {
         lastSeenWallMs: undefined,
       })),
       totals: { files: this.#files.size, bytes: 0, wanted: replicas, present: replicas, missing: 0, unplaced: 0 },
+      trouble: undefined,
     };
   }
 

@@ -40,6 +40,8 @@ export class ReplicationGroup {
   readonly #cut = new Set<NodeId>();
   /** What becomes of a frame on its way: how often it arrives, each time after how many milliseconds. */
   onWire: (from: NodeId, to: NodeId, frame: PeerFrame) => readonly number[] = () => [0];
+  /** What arrives in place of a frame. */
+  onArrival: (to: NodeId, frame: PeerFrame) => PeerFrame = (_to, frame) => frame;
   /** Called before each chunk of a snapshot leaves its source. */
   onChunk: (from: NodeId, at: SnapshotCursor | undefined) => void | Promise<void> = () => undefined;
 
@@ -95,9 +97,14 @@ export class ReplicationGroup {
     return node;
   }
 
+  /** The data directory of a node, to be damaged while it is stopped. */
+  folderOf(id: NodeId): string {
+    return join(this.#folder, id);
+  }
+
   /** Starts a node as the composition root does: a catalog that is gone or too old comes from a peer first. */
   async startNode(id: NodeId): Promise<RunningNode> {
-    const directory = await openNodeDirectory(join(this.#folder, id), this.founding, id);
+    const directory = await openNodeDirectory(this.folderOf(id), this.founding, id);
     const opened = await directory.open();
     const self = this.founding.members.find((each) => each.id === id);
     assert.ok(self, `${id} is no founder`);
@@ -206,7 +213,8 @@ export class ReplicationGroup {
     for (const delayMs of this.onWire(from, to, frame)) {
       const deliver = () => {
         if (frame.type === "status" || this.#cut.has(from) || this.#cut.has(to)) return;
-        this.#running.get(to)?.replicated.receive(from, frame);
+        const arriving = this.onArrival(to, frame);
+        if (arriving.type !== "status") this.#running.get(to)?.replicated.receive(from, arriving);
       };
       if (delayMs === 0) setImmediate(deliver);
       else setTimeout(deliver, delayMs);
@@ -217,9 +225,9 @@ export class ReplicationGroup {
   #heard(by: NodeId, node: NodeId): ReturnType<Gossip["of"]> {
     const replicated = this.#running.get(node)?.replicated;
     if (replicated === undefined) return undefined;
-    const { term, last, applied } = replicated.raft();
+    const { term, last, applied, lostPromises } = replicated.raft();
     const address = { host: "127.0.0.1", port: 1 };
-    const usage = { files: 0, bytes: 0, freeBytes: 1, takesBytes: true };
+    const usage = { files: 0, bytes: 0, freeBytes: 1, takesBytes: true, lostPromises };
     const status = { node, api: address, term, match: last.index, applied, ...usage, checkpoint: undefined };
     return { status, lastSeenWallMs: 0, alive: !this.#cut.has(node) && !this.#cut.has(by) };
   }

@@ -9,7 +9,8 @@ import { SimulatedStreams } from "./streams.ts";
 export function networkOf(hosts: SimulatedHosts, life: Life): Network {
   const { node } = life;
   return {
-    tryDoor: async () => undefined,
+    // Nobody there looks whether a node is ready.
+    openWaitingRoom: async () => async () => undefined,
     openPeerPort: async (_at, options) => {
       const port = { life, options, membership: new Membership(options) };
       hosts.ports.set(node, port);

@@ -255,7 +255,7 @@ export class SimulatedPeerClient implements PeerClient {
     const reason = port.membership.whyNotMember({ nodeId, incarnation, clusterId, to, nonce: "" });
     if (reason !== undefined) throw new DepositoError("not-a-member", reason);
     const services = port.options.services();
-    if (services === undefined) throw new DepositoError("no-quorum", "this node is still starting");
+    if (services === undefined) throw port.options.notServing();
     return services;
   }
 

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { systemClock } from "../../../node/base/clock.ts";
+import { DepositoError } from "../../../node/base/errors.ts";
 import {
   type BlobId,
   type ClusterId,
@@ -93,6 +94,7 @@ export interface NodeChanges {
   readonly holder?: LocalHolder;
   readonly snapshots?: SnapshotSource;
   readonly services?: () => PeerServices | undefined;
+  readonly notServing?: () => DepositoError;
   readonly maxQueuedBytes?: number;
   readonly secret?: string;
   readonly directory?: PeerDirectory;
@@ -131,6 +133,7 @@ export async function startNode(group: Group, id: NodeId, changes: NodeChanges =
     secret: nodeSecret,
     hello: () => ({ self: group.record(id), roster: undefined }),
     services: changes.services ?? (() => services),
+    notServing: changes.notServing ?? (() => new DepositoError("no-quorum", "this node is still starting")),
     clock: systemClock,
     logger: silentLogger,
     maxSmallBatchBytes: 8 * 1024 * 1024,
