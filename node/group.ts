@@ -3,6 +3,7 @@ import { storingMembers } from "./catalog/members.ts";
 import type { MemberFacts } from "./catalog/types.ts";
 import { GossipTable } from "./replication/gossip.ts";
 import type { MemberDirectory } from "./replication/member-directory.ts";
+import { MembershipSupervisor } from "./replication/membership-supervisor.ts";
 import { openReplicatedCatalog, type ReplicatedCatalog } from "./replication/replicated-catalog.ts";
 import type { AcceptingPeerStreams } from "./transport/peer-streams.ts";
 import type { NodeStatus, PeerClient } from "./transport/types.ts";
@@ -90,7 +91,19 @@ export async function joinGroup(
   resources.defer(() => streams.close());
   late.replicated = replicated;
   late.hello = () => ({ self, roster: replicated.roster() });
-  resources.defer(() => replicated.stop());
+  const supervisor = new MembershipSupervisor({
+    self: own.id,
+    group: replicated,
+    heard: (node) => gossip.of(node),
+    clock,
+    logger,
+    onFatal: fatal,
+  });
+  // Together: what the supervisor waits for, the replicated catalog gives up.
+  resources.defer(async () => {
+    await Promise.all([supervisor.stop(), replicated.stop()]);
+  });
+  supervisor.start();
   resources.defer(
     repeatedly(clock, statusEveryMs, () => {
       const status = ownStatus(shop, replicated, disk);

@@ -44,6 +44,8 @@ export interface AppliedEntries {
   readonly ownerRows: readonly HolderRow[];
   /** The members, when these entries changed them. */
   readonly members: readonly MemberRecord[] | undefined;
+  /** Whether one of these entries is a configuration. */
+  readonly configured: boolean;
 }
 
 /**
@@ -65,6 +67,7 @@ class Batch {
   readonly #results: CommandResult[] = [];
   readonly #ownerRows = new Map<string, HolderRow>();
   #meta: CatalogMeta;
+  #configured = false;
 
   constructor(view: CatalogView, meta: CatalogMeta) {
     this.#overlay = new Overlay(view);
@@ -76,7 +79,10 @@ class Batch {
     invariant(index === applied.index + 1, () => `entry ${index} after ${applied.index}`);
     invariant(term >= applied.term, () => `entry ${index} of term ${term} after term ${applied.term}`);
     this.#overlay.write(forgetCommand(this.#overlay, index));
-    if (kind === "configuration") this.#meta = { ...this.#meta, configuration: decodeConfiguration(data) };
+    if (kind === "configuration") {
+      this.#meta = { ...this.#meta, configuration: decodeConfiguration(data) };
+      this.#configured = true;
+    }
     if (kind === "command") {
       const proposal = decodeCommitted(index, data);
       this.#results.push({ index, id: proposal.id, outcome: this.#outcomeOf(index, proposal) });
@@ -94,6 +100,7 @@ class Batch {
       // A doomed row may be gone again by the end of the batch.
       ownerRows: [...this.#ownerRows.values()].filter((row) => this.#overlay.get(rowKey(row)) !== undefined),
       members: changes.some(({ key }) => keyText(key) === membersKeyText) ? readMembers(this.#overlay) : undefined,
+      configured: this.#configured,
     };
   }
 

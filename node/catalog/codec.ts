@@ -4,7 +4,7 @@
  * They come from peers, so decoding trusts nothing; it is written by hand because it runs for every entry.
  */
 
-import { DepositoError } from "../base/errors.ts";
+import { DepositoError, hasCode } from "../base/errors.ts";
 import { type ClientId, parseBlobId, parseClientId, parseCommandId, type ReplicaCount } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import {
@@ -62,6 +62,17 @@ export function decodeProposal(bytes: Uint8Array): Proposal {
       command: commandOf(choiceOf(type, commandTypes), rest),
     };
   });
+}
+
+/** What is wrong with proposals of a peer: an entry that does not decode could never be applied, by any node. */
+export function problemOfProposals(proposals: readonly Uint8Array[]): string | undefined {
+  try {
+    for (const proposal of proposals) decodeProposal(proposal);
+    return undefined;
+  } catch (error) {
+    if (!hasCode(error, "invalid-request")) throw error;
+    return error.message;
+  }
 }
 
 function commandFields(command: Command): Fields {

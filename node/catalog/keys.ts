@@ -124,6 +124,12 @@ export function holderRange(node: NodeId, after: BlobId | undefined): KeyRange {
   return after === undefined ? whole : { ...whole, from: successor(holderKey(node, after)) };
 }
 
+/** All files of all clients after the key `after`, or all. */
+export function everyFile(after: Uint8Array | undefined): KeyRange {
+  const whole = prefixRange(Buffer.of(table.file));
+  return after === undefined ? whole : { ...whole, from: successor(after) };
+}
+
 /** Every row of the catalog, its meta row included. */
 export const everyRow: KeyRange = { from: Buffer.of(0x00), before: Buffer.of(0xff) };
 

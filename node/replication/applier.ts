@@ -18,6 +18,8 @@ export interface AppliedBatch {
   readonly ownerRows: readonly HolderRow[];
   /** The members, when this apply changed them. */
   readonly members: readonly MemberRecord[] | undefined;
+  /** Whether this apply brought another configuration. */
+  readonly configured: boolean;
 }
 
 export interface ApplierOptions {
@@ -148,6 +150,7 @@ export class Applier {
         results: applied.results,
         ownerRows: applied.ownerRows,
         members: applied.members,
+        configured: applied.configured,
       });
       this.#noteTrimmable(entries, sync);
     }

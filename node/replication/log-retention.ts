@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { type LogIndex, logIndex } from "../base/ids.ts";
-import type { LogPosition } from "../raft/types.ts";
+import type { LogPosition, RaftStatus } from "../raft/types.ts";
+import type { Gossip } from "./types.ts";
 
 /** Somebody who is pulling a snapshot, and will go on with the log after it. */
 export interface LogHolder {
@@ -8,6 +9,12 @@ export interface LogHolder {
   readonly attempt: string;
   /** Entries after this one are needed. */
   readonly after: LogIndex;
+}
+
+/** Followers that wait for a snapshot, this node's or another's, and then go on with this node's log. */
+export function snapshotWaiters({ progress }: RaftStatus, heard: Gossip["of"]): readonly LogHolder[] {
+  const waiting = [...progress].filter(([node, { state }]) => state === "snapshot" && heard(node)?.alive === true);
+  return waiting.map(([node, { matchIndex }]) => ({ attempt: `${node} ${matchIndex}`, after: logIndex(0) }));
 }
 
 export interface RetentionLimits {

@@ -5,22 +5,32 @@
  *   barrier ─► ReadBarrier ─► ConsensusDriver ─► leader confirmed by a majority ─► Applier has caught up
  *   digests of the peers ─► Checkpoints;  too far behind ─► CatalogReplacement ─► Applier.replaceCatalog
  */
-import { DepositoError, hasCode } from "../base/errors.ts";
-import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
+import { DepositoError } from "../base/errors.ts";
+import type { LogIndex, NodeId } from "../base/ids.ts";
+import { Listeners } from "../base/listeners.ts";
 import { type CatalogMeta, readMeta, recentOutcome } from "../catalog/apply.ts";
-import { decodeProposal } from "../catalog/codec.ts";
+import { problemOfProposals } from "../catalog/codec.ts";
 import { readMembers } from "../catalog/tables.ts";
 import type { CatalogReader, CatalogTotals, Command, HolderRow, MemberRecord, Outcome } from "../catalog/types.ts";
 import { Raft } from "../raft/raft.ts";
-import type { ConsensusCore, Leadership, RaftOptions, RaftStatus } from "../raft/types.ts";
+import type {
+  Configuration,
+  ConsensusCore,
+  Leadership,
+  MembershipRefusal,
+  RaftOptions,
+  RaftStatus,
+  WantedMembers,
+} from "../raft/types.ts";
 import type { PeerFrame, Roster } from "../transport/types.ts";
 import { type AppliedBatch, Applier } from "./applier.ts";
+import { CatalogComparison } from "./catalog-comparison.ts";
 import { CatalogReplacement } from "./catalog-replacement.ts";
 import { type Checkpoint, Checkpoints } from "./checkpoints.ts";
 import { Departure } from "./departure.ts";
 import { ConsensusDriver } from "./driver.ts";
 import { GroupHealth } from "./group-health.ts";
-import { type LogHolder, LogRetention } from "./log-retention.ts";
+import { LogRetention, snapshotWaiters } from "./log-retention.ts";
 import { MemberRoll, removedError } from "./member-roll.ts";
 import { createReplicationMetrics, type ReplicationMetrics } from "./metrics.ts";
 import { Proposer } from "./proposer.ts";
@@ -56,7 +66,8 @@ export class ReplicatedCatalog implements Replication {
   readonly #departure: Departure;
   readonly #readiness: Readiness;
   readonly #health: GroupHealth;
-  readonly #ownRowListeners = new Set<(rows: readonly HolderRow[]) => void>();
+  readonly #ownRows = new Listeners<readonly HolderRow[]>();
+  readonly #changes = new Listeners<void>();
   readonly #stopping = new AbortController();
   readonly #metrics: ReplicationMetrics;
   readonly checkpoints: Checkpoints;
@@ -64,8 +75,7 @@ export class ReplicatedCatalog implements Replication {
   readonly snapshots: SnapshotServer;
   /** There are members even while there is no catalog. */
   readonly #roll: MemberRoll;
-  /** Where each peer's catalog was last found to differ. */
-  readonly #differing = new Map<NodeId, LogIndex>();
+  readonly #comparison: CatalogComparison;
   #leadership: Leadership;
   #refilling: boolean;
 
@@ -78,6 +88,12 @@ export class ReplicatedCatalog implements Replication {
     const { clusterName } = readMeta(catalog);
     this.#roll = new MemberRoll(self, { clusterName, members: readMembers(catalog) });
     this.checkpoints = new Checkpoints(tuning.checkpointEntries);
+    this.#comparison = new CatalogComparison({
+      checkpoints: this.checkpoints,
+      others: () => this.members().length - 1,
+      logger: options.logger,
+      onFatal,
+    });
     this.snapshots = new SnapshotServer({
       store: () => this.#applier.catalog,
       clock,
@@ -114,7 +130,11 @@ export class ReplicatedCatalog implements Replication {
       catalog,
       checkpoints: this.checkpoints,
       syncEveryEntries: tuning.syncEveryEntries,
-      retention: new LogRetention({ ...tuning, clock, holders: () => this.#logHolders() }),
+      retention: new LogRetention({
+        ...tuning,
+        clock,
+        holders: () => [...this.snapshots.holders, ...snapshotWaiters(this.raft(), options.heard)],
+      }),
       onApplied: (batch) => this.#applied(batch),
       onWritten: (durationMs, entries) => this.#metrics.applied(durationMs, entries),
       onReplaced: (meta) => this.#replaced(meta),
@@ -220,6 +240,19 @@ export class ReplicatedCatalog implements Replication {
     return this.#roll.members;
   }
 
+  configuration(): Configuration {
+    return this.#applier.meta.configuration;
+  }
+
+  transferLeadership(to: NodeId): void {
+    this.#driver.step({ type: "transfer-leadership", to });
+  }
+
+  /** Asks consensus for other members; why it did not begin with that. */
+  changeMembership(wanted: WantedMembers): MembershipRefusal | undefined {
+    return this.#driver.step({ type: "change-membership", ...wanted }).refusedMembership;
+  }
+
   /** Whether this node is getting a new catalog from a peer. */
   get isInstalling(): boolean {
     return this.#replacement.isUnderWay;
@@ -239,8 +272,11 @@ export class ReplicatedCatalog implements Replication {
   }
 
   onOwnHolderRows(listener: (rows: readonly HolderRow[]) => void): () => void {
-    this.#ownRowListeners.add(listener);
-    return () => this.#ownRowListeners.delete(listener);
+    return this.#ownRows.add(listener);
+  }
+
+  onGroupChange(listener: () => void): () => void {
+    return this.#changes.add(listener);
   }
 
   /** Takes in what a peer sent for consensus. */
@@ -250,36 +286,21 @@ export class ReplicatedCatalog implements Replication {
         this.#driver.step({ type: "message", from, message: frame.message });
         return;
       case "proposals":
-        // Where this node does not lead any more, the door sends them again, to whoever does.
-        if (this.#areProposals(from, frame.proposals))
-          this.#driver.step({ type: "propose", commands: frame.proposals });
+        this.#receiveProposals(from, frame.proposals);
         return;
     }
   }
 
-  /** Checked before they are appended: an entry that does not decode could never be applied, by any node. */
-  #areProposals(from: NodeId, proposals: readonly Uint8Array[]): boolean {
-    try {
-      for (const proposal of proposals) decodeProposal(proposal);
-      return true;
-    } catch (error) {
-      if (!hasCode(error, "invalid-request")) throw error;
-      this.#options.logger.error({ from, error: error.message }, "proposals that cannot be decoded: dropped");
-      return false;
-    }
+  /** Where this node does not lead any more, the door sends them again, to whoever does. */
+  #receiveProposals(from: NodeId, proposals: readonly Uint8Array[]): void {
+    const problem = problemOfProposals(proposals);
+    if (problem === undefined) this.#driver.step({ type: "propose", commands: proposals });
+    else this.#options.logger.error({ from, error: problem }, "proposals that cannot be decoded: dropped");
   }
 
   /** Holds this node's catalog against a peer's, at the same index. */
   compareCheckpoint(peer: NodeId, checkpoint: Checkpoint | undefined): void {
-    if (checkpoint === undefined) return;
-    const verdict = this.checkpoints.compare(peer, checkpoint, this.members().length - 1);
-    if (verdict === "agree" || verdict === "unknown") return;
-    // Every status carries it again while nothing new is applied.
-    if (this.#differing.get(peer) !== checkpoint.index)
-      this.#options.logger.error({ peer, index: checkpoint.index }, "the catalogs differ");
-    this.#differing.set(peer, checkpoint.index);
-    if (verdict === "outvoted")
-      this.#options.onFatal(new DepositoError("catalog-damaged", "a majority of the peers has another catalog"));
+    this.#comparison.compare(peer, checkpoint);
   }
 
   peerConnected(peer: NodeId): void {
@@ -328,6 +349,7 @@ export class ReplicatedCatalog implements Replication {
     this.#options.logger.info(change, "leadership");
     this.#metrics.leadershipChanged(change);
     this.#departure.leadershipChanged(change);
+    this.#changes.tell();
     if (change.leader === undefined || !leaderChanged) return;
     this.#proposer.resubmit();
     this.#reads.retry();
@@ -337,11 +359,12 @@ export class ReplicatedCatalog implements Replication {
     const { applied, results, ownerRows } = batch;
     this.#options.witness?.applied(batch, this.#applier.meta);
     if (batch.members !== undefined) this.#membersChanged(batch.members);
+    if (batch.members !== undefined || batch.configured) this.#changes.tell();
     this.#driver.step({ type: "applied", index: applied });
     for (const { id, outcome } of results) this.#proposer.applied(id, outcome);
     this.#reads.appliedMoved();
     const own = ownerRows.filter(({ node }) => node === this.#options.self);
-    if (own.length > 0) for (const listener of this.#ownRowListeners) listener(own);
+    if (own.length > 0) this.#ownRows.tell(own);
     this.#noteRefilled();
   }
 
@@ -358,18 +381,6 @@ export class ReplicatedCatalog implements Replication {
     void this.#driver.promisesRefilled();
   }
 
-  /** Those who will go on with this node's log once they have a snapshot, this node's or another's. */
-  #logHolders(): readonly LogHolder[] {
-    const waiting = [...this.raft().progress].filter(
-      ([node, { state }]) => state === "snapshot" && this.#options.heard(node)?.alive === true,
-    );
-    const followers = waiting.map(([node, { matchIndex }]) => ({
-      attempt: `${node} ${matchIndex}`,
-      after: logIndex(0),
-    }));
-    return [...this.snapshots.holders, ...followers];
-  }
-
   /** Nobody saw the entries that the snapshot stands for: whoever waits for one of them is told what is known. */
   #replaced(meta: CatalogMeta): void {
     const { applied, configuration } = meta;
@@ -377,11 +388,12 @@ export class ReplicatedCatalog implements Replication {
     this.#metrics.snapshotInstalled();
     this.checkpoints.clear();
     this.#membersChanged(readMembers(this.#applier.catalog));
+    this.#changes.tell();
     this.#driver.step({ type: "snapshot-installed", position: applied, configuration });
     this.#driver.step({ type: "applied", index: applied.index });
     this.#proposer.entriesSkipped((id) => recentOutcome(this.#applier.catalog, id));
     this.#reads.appliedMoved();
-    for (const listener of this.#ownRowListeners) listener([]);
+    this.#ownRows.tell([]);
     this.#noteRefilled();
   }
 }

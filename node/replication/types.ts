@@ -1,6 +1,6 @@
 import type { LogIndex, NodeId } from "../base/ids.ts";
 import type { CatalogReader, CatalogTotals, Command, HolderRow, MemberRecord, Outcome } from "../catalog/types.ts";
-import type { RaftStatus } from "../raft/types.ts";
+import type { Configuration, RaftStatus } from "../raft/types.ts";
 import type { NodeStatus } from "../transport/types.ts";
 
 /** The replicated catalog, as the depot uses it. */
@@ -23,7 +23,13 @@ export interface Replication {
   readonly life: LogIndex;
   totals(): CatalogTotals;
   members(): readonly MemberRecord[];
+  /** Who takes part in consensus, as of `applied`. */
+  configuration(): Configuration;
   raft(): RaftStatus;
+  /** Asks for `to` to lead, of this node or of the leader it knows; may be lost. */
+  transferLeadership(to: NodeId): void;
+  /** Calls `listener` after leadership, members or configuration changed here; the result stops it. */
+  onGroupChange(listener: () => void): () => void;
   /** Whether this node has applied what the leader had committed when it joined; the reasons when not. */
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
   /** What is wrong with the group that only an operator can mend, and what to do; undefined: nothing known. */

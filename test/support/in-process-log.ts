@@ -4,7 +4,7 @@ import { applyEntries, type CatalogMeta, foundingWrites } from "../../node/catal
 import { encodeProposal } from "../../node/catalog/codec.ts";
 import { readMembers } from "../../node/catalog/tables.ts";
 import type { CatalogTotals, Command, Founding, HolderRow, MemberRecord, Outcome } from "../../node/catalog/types.ts";
-import type { Entry, RaftStatus } from "../../node/raft/types.ts";
+import type { Configuration, Entry, RaftStatus } from "../../node/raft/types.ts";
 import type { Replication } from "../../node/replication/types.ts";
 import { MapCatalog } from "./map-catalog.ts";
 
@@ -93,6 +93,13 @@ export class InProcessReplication implements Replication {
   }
   members(): readonly MemberRecord[] {
     return readMembers(this.catalog);
+  }
+  configuration(): Configuration {
+    return this.#meta.configuration;
+  }
+  transferLeadership(): void {}
+  onGroupChange(): () => void {
+    return () => undefined;
   }
   raft(): RaftStatus {
     const { applied, configuration } = this.#meta;

@@ -49,13 +49,7 @@ export function groupOf(...ids: readonly string[]): Founding {
 
 /** Opens the directory of one founding member, which is made where there is none. */
 export async function openNodeDirectory(path: string, founding: Founding, id: NodeId): Promise<DataDirectory> {
-  const directory = await openDataDirectory({
-    path,
-    nodeId: id,
-    disk: systemDisk,
-    logger: silentLogger,
-    appliedOf: (catalog) => readMeta(catalog).applied,
-  });
+  const directory = await openDirectory(path, id);
   if (directory.identity === undefined) {
     const incarnation = founding.members.find((each) => each.id === id)?.incarnation;
     await directory.claim(incarnation ?? newIncarnation());
@@ -63,6 +57,23 @@ export async function openNodeDirectory(path: string, founding: Founding, id: No
     await directory.found(founding, writes, meta.applied);
   }
   return directory;
+}
+
+/** A directory in the life that `self` tells of, which belongs to no group yet. */
+export async function openBlankDirectory(path: string, self: MemberFacts): Promise<DataDirectory> {
+  const directory = await openDirectory(path, self.id);
+  await directory.claim(self.incarnation);
+  return directory;
+}
+
+function openDirectory(path: string, nodeId: NodeId): Promise<DataDirectory> {
+  return openDataDirectory({
+    path,
+    nodeId,
+    disk: systemDisk,
+    logger: silentLogger,
+    appliedOf: (catalog) => readMeta(catalog).applied,
+  });
 }
 
 /** One node's disk in use, for the length of `work`. */

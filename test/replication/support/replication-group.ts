@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { systemChance } from "../../../node/base/chance.ts";
 import { systemClock } from "../../../node/base/clock.ts";
@@ -6,15 +7,16 @@ import { DepositoError, hasCode } from "../../../node/base/errors.ts";
 import type { NodeId } from "../../../node/base/ids.ts";
 import { silentLogger } from "../../../node/base/logger.ts";
 import { createMetrics } from "../../../node/base/metrics.ts";
-import type { Founding, Write } from "../../../node/catalog/types.ts";
+import type { Founding, MemberFacts, Write } from "../../../node/catalog/types.ts";
+import { MembershipSupervisor } from "../../../node/replication/membership-supervisor.ts";
 import { openReplicatedCatalog, type ReplicatedCatalog } from "../../../node/replication/replicated-catalog.ts";
 import { defaultTuning, type ReplicationTuning } from "../../../node/replication/replication-options.ts";
 import { pullSnapshot } from "../../../node/replication/snapshot-install.ts";
 import { catalogReachesLog } from "../../../node/replication/start-state.ts";
 import type { Gossip } from "../../../node/replication/types.ts";
-import type { CatalogStore, DataDirectory, OpenedStores } from "../../../node/storage/types.ts";
+import type { CatalogStore, DataDirectory, NodeIdentity, OpenedStores } from "../../../node/storage/types.ts";
 import type { PeerFrame, SnapshotChunk, SnapshotCursor } from "../../../node/transport/types.ts";
-import { groupOf, openNodeDirectory, temporaryFolder } from "./node-disk.ts";
+import { groupOf, member, openBlankDirectory, openNodeDirectory, temporaryFolder } from "./node-disk.ts";
 
 /** One running node: its disk and its replicated catalog. */
 export interface RunningNode {
@@ -22,6 +24,7 @@ export interface RunningNode {
   readonly directory: DataDirectory;
   readonly stores: OpenedStores & { readonly catalog: CatalogStore };
   readonly replicated: ReplicatedCatalog;
+  readonly supervisor: MembershipSupervisor;
   readonly metrics: ReturnType<typeof createMetrics>;
   /** What was reported as fatal, and the first of it as a promise. */
   readonly fatal: unknown[];
@@ -102,12 +105,29 @@ export class ReplicationGroup {
     return join(this.#folder, id);
   }
 
-  /** Starts a node as the composition root does: a catalog that is gone or too old comes from a peer first. */
+  /** Starts a founder, or a node that was added before. */
   async startNode(id: NodeId): Promise<RunningNode> {
-    const directory = await openNodeDirectory(this.folderOf(id), this.founding, id);
+    return this.#run(await openNodeDirectory(this.folderOf(id), this.founding, id));
+  }
+
+  /** Starts a blank node that `door` adds to the group first; what stood in its directory before is gone. */
+  async addNode(door: RunningNode, name: string, role: MemberFacts["role"] = "voter"): Promise<RunningNode> {
+    const facts = { ...member(name), role };
+    rmSync(this.folderOf(facts.id), { recursive: true, force: true });
+    const directory = await openBlankDirectory(this.folderOf(facts.id), facts);
+    const outcome = await door.replicated.propose({ type: "add-member", member: facts });
+    assert.deepEqual(outcome, { type: "done" });
+    await directory.join(this.founding.clusterId);
+    return this.#run(directory);
+  }
+
+  /** As the composition root does it: a catalog that is not there or too old comes from a peer first. */
+  async #run(directory: DataDirectory): Promise<RunningNode> {
     const opened = await directory.open();
-    const self = this.founding.members.find((each) => each.id === id);
-    assert.ok(self, `${id} is no founder`);
+    const { identity } = directory;
+    assert.ok(identity, "the directory is claimed");
+    const { nodeId: id, incarnation } = identity;
+    const self = { id, incarnation };
     const installCatalog = async () => {
       const installer = await opened.installCatalog();
       const complete = async () => {
@@ -123,7 +143,7 @@ export class ReplicationGroup {
       const pulled = await pullSnapshot({
         self,
         peers,
-        sources: () => this.ids.filter((each) => each !== id),
+        sources: () => this.nodes.map((node) => node.id),
         begin: installCatalog,
         atLeast: () => opened.log.recovered.base.index,
         clock: systemClock,
@@ -136,15 +156,20 @@ export class ReplicationGroup {
     const fatal: unknown[] = [];
     const died = Promise.withResolvers<unknown>();
     const metrics = createMetrics();
+    const onFatal = (error: unknown) => {
+      fatal.push(error);
+      died.resolve(error);
+    };
+    const heard = (node: NodeId) => this.#heard(id, node);
     const replicated = await openReplicatedCatalog({
       self: id,
-      incarnation: self.incarnation,
+      incarnation,
       boots: directory.boots,
       stores,
       send: (to, frame) => this.#send(id, to, frame),
       peers,
       isAcquainted: () => this.acquainted,
-      heard: (node) => this.#heard(id, node),
+      heard,
       settings,
       clock: systemClock,
       chance: systemChance,
@@ -152,22 +177,28 @@ export class ReplicationGroup {
       metrics,
       batching: true,
       tuning: this.#tuning,
-      onFatal: (error) => {
-        fatal.push(error);
-        died.resolve(error);
-      },
+      onFatal,
     });
-    const node = { id, directory, stores, replicated, metrics, fatal, died: died.promise };
+    const supervisor = new MembershipSupervisor({
+      self: id,
+      group: replicated,
+      heard,
+      clock: systemClock,
+      logger: silentLogger,
+      onFatal,
+    });
+    const node = { id, directory, stores, replicated, supervisor, metrics, fatal, died: died.promise };
     this.#running.set(id, node);
     replicated.start();
+    supervisor.start();
     for (const each of this.nodes) if (each.id !== id) each.replicated.peerConnected(id);
     return node;
   }
 
   async stop(id: NodeId): Promise<void> {
-    const { replicated, directory } = this.node(id);
+    const { replicated, supervisor, directory } = this.node(id);
     this.#running.delete(id);
-    await replicated.stop();
+    await Promise.all([supervisor.stop(), replicated.stop()]);
     await directory.close();
   }
 
@@ -210,15 +241,23 @@ export class ReplicationGroup {
   }
 
   #send(from: NodeId, to: NodeId, frame: PeerFrame): void {
+    const sender = this.#running.get(from)?.directory.identity;
     for (const delayMs of this.onWire(from, to, frame)) {
       const deliver = () => {
         if (frame.type === "status" || this.#cut.has(from) || this.#cut.has(to)) return;
         const arriving = this.onArrival(to, frame);
-        if (arriving.type !== "status") this.#running.get(to)?.replicated.receive(from, arriving);
+        if (arriving.type === "status" || !this.#admits(to, sender)) return;
+        this.#running.get(to)?.replicated.receive(from, arriving);
       };
       if (delayMs === 0) setImmediate(deliver);
       else setTimeout(deliver, delayMs);
     }
+  }
+
+  /** A node hears the members it knows, in the lives it knows of them. */
+  #admits(by: NodeId, sender: NodeIdentity | undefined): boolean {
+    const members = this.#running.get(by)?.replicated.members() ?? [];
+    return members.some(({ id, incarnation }) => id === sender?.nodeId && incarnation === sender.incarnation);
   }
 
   /** What gossip would tell, without its delay. */
