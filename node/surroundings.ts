@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "./base/clock.ts";
 import { httpNetwork, type Network } from "./network.ts";
 import { defaultTuning, type ReplicationTuning, type ReplicationWitness } from "./replication/replication-options.ts";
 import type { StorageDisk } from "./storage/disk.ts";
-import { systemDisk } from "./storage/system-disk.ts";
+import { systemDisk } from "./storage/system/system-disk.ts";
 
 /**
  * Everything a node meets that is not its own code. The simulator runs the same composition in other surroundings, so

@@ -100,13 +100,21 @@ test("Tidy: a switch over the type of a union has no default, so that a new memb
   assert.deepEqual(defaults, []);
 });
 
-test("Tidy: only node/storage/level-database.ts opens LevelDB", () => {
+test("Tidy: only node/storage/system/level-database.ts opens LevelDB", () => {
   const opener = /from "(level|classic-level|abstract-level)"|import\("(level|classic-level)"\)/;
   const isTypeOnly = /: import type /;
   assert.deepEqual(
-    findings(opener, (path) => path.startsWith("node/") && path !== "node/storage/level-database.ts").filter(
+    findings(opener, (path) => path.startsWith("node/") && path !== "node/storage/system/level-database.ts").filter(
       (line) => !isTypeOnly.test(line),
     ),
+    [],
+  );
+});
+
+test("Tidy: only node/storage/system/ touches files, and node/config.ts the configuration's", () => {
+  const files = /from "(node:)?fs(\/promises)?"/;
+  assert.deepEqual(
+    findings(files, (path) => path.startsWith("node/") && !/^node\/(storage\/system\/|config\.ts$)/.test(path)),
     [],
   );
 });

@@ -12,7 +12,6 @@ import type { DiskLock, StorageDisk } from "./disk.ts";
 import { freshBase } from "./entry-codec.ts";
 import { FailStop } from "./fail-stop.ts";
 import { createHardState, type HardStateFile, loadHardState } from "./hard-state-file.ts";
-import { noHooks, type StorageHooks } from "./hooks.ts";
 import { layoutOf, meaningOf } from "./layout.ts";
 import { lockDirectory } from "./lock.ts";
 import { createLog } from "./log-files.ts";
@@ -26,8 +25,6 @@ export interface DataDirectoryOptions {
   readonly disk: StorageDisk;
   readonly logger: Logger;
   readonly appliedOf: AppliedOf;
-  /** For tests: where the disk shall fail. */
-  readonly hooks?: StorageHooks | undefined;
   readonly tuning?: Partial<StorageTuning> | undefined;
 }
 
@@ -43,7 +40,6 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     layout,
     disk: options.disk,
     failStop: new FailStop(),
-    hooks: options.hooks ?? noHooks,
     logger: options.logger,
     tuning: { ...defaultTuning, ...options.tuning },
     openLevels: new Set(),

@@ -5,7 +5,7 @@ import type { Write } from "../catalog/types.ts";
  *
  *   data directory · hard state · log store · catalog store · blob store          run unchanged over either
  *   ───────────────────────────── StorageDisk ─────────────────────────────
- *   `systemDisk` (system-disk.ts)      │  the simulator's disk, in memory: it forgets, tears, fails, fills and flips
+ *   `systemDisk` (system/system-disk.ts)      │  the simulator's disk, in memory: it forgets, tears, fails, fills and flips
  *   node:fs, LevelDB and its files     │
  *
  * Files reject with the system's own error, told apart by `systemCode`. What was written is durable only behind a sync:

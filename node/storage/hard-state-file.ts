@@ -4,7 +4,6 @@ import { syncDirectory } from "./directories.ts";
 import { type StorageDisk, systemCode } from "./disk.ts";
 import type { FailStop } from "./fail-stop.ts";
 import { decodeSlot, encodeSlot, type StoredState, slotBytes } from "./hard-state-slot.ts";
-import type { StorageHooks } from "./hooks.ts";
 import type { Layout } from "./layout.ts";
 
 /**
@@ -30,12 +29,11 @@ export interface LoadedHardState {
 interface Parts {
   readonly disk: StorageDisk;
   readonly failStop: FailStop;
-  readonly hooks: StorageHooks;
 }
 
 /** Creates the file with `state` in both slots; it appears under its name whole and synced, or not at all. */
 export async function createHardState(layout: Layout, state: StoredState, parts: Parts): Promise<HardStateFile> {
-  const { disk, failStop, hooks } = parts;
+  const { disk, failStop } = parts;
   return failStop.guard("creating the hard-state file", async () => {
     await disk.unlink(layout.newHardState);
     const fd = await disk.create(layout.newHardState);
@@ -44,7 +42,6 @@ export async function createHardState(layout: Layout, state: StoredState, parts:
       encodeSlot(0, state).copy(bytes, 0);
       encodeSlot(1, state).copy(bytes, pageBytes);
       await disk.write(fd, [bytes], 0);
-      await hooks("hard-state-sync");
       await disk.syncFile(fd);
     } finally {
       disk.close(fd);
@@ -106,7 +103,6 @@ export class HardStateFile {
   readonly #fd: number;
   readonly #disk: StorageDisk;
   readonly #failStop: FailStop;
-  readonly #hooks: StorageHooks;
   #sequence: number;
   #state: StoredState;
   #turn: Promise<unknown> = Promise.resolve();
@@ -115,7 +111,6 @@ export class HardStateFile {
     this.#fd = fd;
     this.#disk = parts.disk;
     this.#failStop = parts.failStop;
-    this.#hooks = parts.hooks;
     this.#sequence = at.sequence;
     this.#state = at.state;
   }
@@ -158,9 +153,7 @@ export class HardStateFile {
     const sequence = this.#sequence + 1;
     const slot = encodeSlot(sequence, state);
     await this.#failStop.guard("writing the hard-state file", async () => {
-      await this.#hooks("hard-state-write");
       await this.#disk.write(this.#fd, [slot], (sequence % 2) * pageBytes);
-      await this.#hooks("hard-state-sync");
       await this.#disk.syncFile(this.#fd);
     });
     this.#sequence = sequence;

@@ -10,7 +10,6 @@ import {
   type StorageDisk,
 } from "./disk.ts";
 import type { FailStop } from "./fail-stop.ts";
-import type { StorageHooks } from "./hooks.ts";
 
 /** How one LevelDB is opened. */
 export interface LevelOptions {
@@ -18,7 +17,6 @@ export interface LevelOptions {
   readonly memory: LevelMemory;
   readonly disk: StorageDisk;
   readonly failStop: FailStop;
-  readonly hooks: StorageHooks;
   /** Every LevelDB that is open, for whoever must close them all. */
   readonly openLevels: Set<LevelStore>;
 }
@@ -50,14 +48,12 @@ export class LevelStore implements LevelReader {
   readonly path: string;
   readonly #handle: LevelHandle;
   readonly #failStop: FailStop;
-  readonly #hooks: StorageHooks;
   readonly #openLevels: Set<LevelStore>;
 
   constructor(handle: LevelHandle, options: LevelOptions) {
     this.path = options.path;
     this.#handle = handle;
     this.#failStop = options.failStop;
-    this.#hooks = options.hooks;
     this.#openLevels = options.openLevels;
     this.#openLevels.add(this);
   }
@@ -83,11 +79,7 @@ export class LevelStore implements LevelReader {
    * @throws {DepositoError} `storage-failed`, then and ever after.
    */
   async write(writes: readonly Write[], options: { readonly sync: boolean }): Promise<void> {
-    await this.#failStop.guard(`writing ${this.path}`, async () => {
-      await this.#hooks("level-write");
-      await this.#handle.write(writes, options);
-      await this.#hooks("level-written");
-    });
+    await this.#failStop.guard(`writing ${this.path}`, () => this.#handle.write(writes, options));
   }
 
   /** Makes every write so far durable. @throws {DepositoError} `storage-failed`, then and ever after. */

@@ -52,7 +52,6 @@ export async function openLog(
     promised: keepsClaim ? promised : { index: last.index, chain: last.chain },
   });
   if (plan.replaceWith !== undefined) {
-    await place.hooks("generation-switched");
     if (typeof found !== "string") await found.level.close();
     await place.disk.removeTree(place.layout.log(logGeneration));
   }

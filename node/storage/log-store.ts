@@ -147,7 +147,6 @@ export class LogStoreOnDisk implements LogStore {
       logGeneration: logGeneration + 1,
       ...(covered ? { promised: claimAt(base), lost: lost === "claim" ? "claim" : "nothing" } : {}),
     });
-    await this.#place.hooks("generation-switched");
     const former = this.#level;
     this.#level = level;
     this.#base = base;

@@ -79,7 +79,6 @@ export class OpenedStoresOnDisk implements OpenedStores {
     const former = { generation: this.#hardState.state.catalogGeneration, catalog: this.#current };
     invariant(generation > former.generation, () => `catalog ${generation} after ${former.generation}`);
     await this.#hardState.update({ catalogGeneration: generation, catalogCondemned: false });
-    await this.#place.hooks("generation-switched");
     this.#current = catalog;
     await former.catalog?.close();
     await this.#place.disk.removeTree(this.#place.layout.catalog(former.generation));

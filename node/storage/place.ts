@@ -1,7 +1,6 @@
 import type { Logger } from "../base/logger.ts";
 import type { StorageDisk } from "./disk.ts";
 import type { FailStop } from "./fail-stop.ts";
-import type { StorageHooks } from "./hooks.ts";
 import type { Layout } from "./layout.ts";
 import type { LevelOptions, LevelStore } from "./level.ts";
 
@@ -25,7 +24,6 @@ export interface Place {
   readonly layout: Layout;
   readonly disk: StorageDisk;
   readonly failStop: FailStop;
-  readonly hooks: StorageHooks;
   readonly logger: Logger;
   readonly tuning: StorageTuning;
   /** Every LevelDB that is open, the lock's excepted. */

@@ -5,7 +5,7 @@ import { LevelClosedError } from "./disk.ts";
 import type { LevelStore } from "./level.ts";
 
 /**
- * Numbered marks, one in each batch, so that a batch which is lost while later ones are there is missed. `level-wal.ts`
+ * Numbered marks, one in each batch, so that a batch which is lost while later ones are there is missed. `system/level-wal.ts`
  * leaves LevelDB no hole to skip in its write-ahead log; this proves it of what LevelDB then holds, and of its tables.
  *
  *   0xff <number, 8 bytes>  →  CRC32 of the key

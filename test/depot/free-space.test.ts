@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { Clock } from "../../node/base/clock.ts";
 import { silentLogger } from "../../node/base/logger.ts";
 import { FreeSpace } from "../../node/depot/free-space.ts";
-import { systemDisk } from "../../node/storage/system-disk.ts";
+import { systemDisk } from "../../node/storage/system/system-disk.ts";
 
 /** A clock whose timers are fired by hand. */
 function handClock() {

@@ -8,7 +8,7 @@ import type { BlobStore, StoredBlob } from "../../node/storage/types.ts";
 import type { PeerClient } from "../../node/transport/types.ts";
 import { blobOf, openFilesBelow, readBack, rejectsWith, type TestBlob } from "../storage/blobs/builders.ts";
 import { type FileBlobHarness, fileBlobHarness } from "../storage/blobs/file-blob-harness.ts";
-import { type SpyDisk, spyDisk, systemError } from "../storage/blobs/spy-disk.ts";
+import { type SpyDisk, spyDisk, systemError } from "../storage/spy-disk.ts";
 
 const self = "n1" as NodeId;
 const peer = "n2" as NodeId;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { hasCode } from "../../node/base/errors.ts";
 import type { Entry, HardState, LogPosition } from "../../node/raft/types.ts";
-import type { StorageStep } from "../../node/storage/hooks.ts";
+import { isChange, spyDisk } from "./spy-disk.ts";
 import {
   appliedRow,
   base,
@@ -20,6 +20,7 @@ import {
   vote,
   withStores,
 } from "./support.ts";
+import { type DiskPlace, onEachDisk } from "./test-disks.ts";
 
 /** What a log must hold, as the one who uses it knows. */
 interface Model {
@@ -64,42 +65,89 @@ const scenario: readonly Step[] = [
   { type: "persist", append: entries(44, 44, 4) },
 ];
 
-test("crash: at whatever moment the process dies, the log holds what was acknowledged or what was under way, whole", async (t) => {
-  let windows = 0;
-  for (let dieAt = 1; ; dieAt += 1) {
-    const path = await temporaryDirectory();
-    const { acknowledged, underWay, moment } = await runUntil(path, dieAt);
-    await withStores(path, async ({ log }) => {
-      const { lostPromises, lastIndex, hardState } = log.recovered;
-      const at = `died at ${moment}, step ${JSON.stringify(underWay)}`;
-      assert.equal(lostPromises, false, at);
-      const found = {
-        hardState,
-        base: log.recovered.base,
-        lines: await contentOf(log, log.recovered.base.index + 1, lastIndex),
+onEachDisk((newPlace) => {
+  test("crash: at whatever moment the process dies, the log holds what was acknowledged or what was under way, whole", async (t) => {
+    let windows = 0;
+    for (let dieAt = 1; ; dieAt += 1) {
+      const { path, disk } = await newPlace();
+      const { acknowledged, underWay, moment } = await runUntil({ path, disk }, dieAt);
+      await withStores(
+        path,
+        async ({ log }) => {
+          const { lostPromises, lastIndex, hardState } = log.recovered;
+          const at = `died at ${moment}, step ${JSON.stringify(underWay)}`;
+          assert.equal(lostPromises, false, at);
+          const found = {
+            hardState,
+            base: log.recovered.base,
+            lines: await contentOf(log, log.recovered.base.index + 1, lastIndex),
+          };
+          // Of a persist that truncates, term and vote come first, and alone they are an earlier, honest state.
+          const allowed = [acknowledged, advanced(acknowledged, underWay), voteOnly(acknowledged, underWay)].map(
+            (model) => ({
+              hardState: model.hardState,
+              base: model.base,
+              lines: model.entries.map(lineOf),
+            }),
+          );
+          assert.ok(
+            allowed.some((model) => JSON.stringify(model) === JSON.stringify(found)),
+            `${at}: ${JSON.stringify(found)}`,
+          );
+          // And it goes on from there.
+          const next = position(lastIndex + 1, 9);
+          await log.persist({ hardState: vote(9), append: [entry(next.index, 9)] });
+        },
+        { disk },
+      );
+      await withStores(path, async ({ log }) => assert.equal(log.recovered.lostPromises, false), { disk });
+      if (moment === "the end") break;
+      windows = dieAt;
+    }
+    t.diagnostic(`${windows} moments`);
+    assert.ok(windows > 50, `${windows} moments`);
+  });
+
+  test("crash: a condemned or installed catalog is one or the other, at whatever moment the process dies", async () => {
+    for (let dieAt = 1; ; dieAt += 1) {
+      const { path, disk } = await newPlace();
+      await (await use(path, { disk })).directory.close();
+      let touched = 0;
+      let armed = false;
+      let died = false;
+      const dying = spyDisk(disk);
+      dying.before = (call) => {
+        if (!armed || !isChange(call) || ++touched < dieAt) return;
+        died = true;
+        throw new Error("the process died");
       };
-      // Of a persist that truncates, term and vote come first, and alone they are an earlier, honest state.
-      const allowed = [acknowledged, advanced(acknowledged, underWay), voteOnly(acknowledged, underWay)].map(
-        (model) => ({
-          hardState: model.hardState,
-          base: model.base,
-          lines: model.entries.map(lineOf),
-        }),
+      const { directory, installCatalog } = await use(path, { disk: dying });
+      armed = true;
+      try {
+        const installer = await installCatalog();
+        await installer.write([appliedRow(position(50, 2)), { key: Buffer.from("k"), value: Buffer.from("v") }]);
+        await installer.complete();
+      } catch (error) {
+        if (!hasCode(error, "storage-failed") && !died) throw error;
+      }
+      armed = false;
+      await directory.close();
+      await withStores(
+        path,
+        async ({ catalog, log }) => {
+          const installed = catalog?.get(Buffer.from("k")) !== undefined;
+          assert.deepEqual(log.recovered.base, installed ? position(50, 2) : base);
+          assert.equal(log.recovered.lostPromises, false);
+          if (!died) assert.equal(installed, true);
+        },
+        { disk },
       );
-      assert.ok(
-        allowed.some((model) => JSON.stringify(model) === JSON.stringify(found)),
-        `${at}: ${JSON.stringify(found)}`,
-      );
-      // And it goes on from there.
-      const next = position(lastIndex + 1, 9);
-      await log.persist({ hardState: vote(9), append: [entry(next.index, 9)] });
-    });
-    await withStores(path, async ({ log }) => assert.equal(log.recovered.lostPromises, false));
-    if (moment === "the end") break;
-    windows = dieAt;
-  }
-  t.diagnostic(`${windows} moments`);
-  assert.ok(windows > 50, `${windows} moments`);
+      if (!died) {
+        assert.ok(dieAt > 8, `${dieAt} moments`);
+        return;
+      }
+    }
+  });
 });
 
 function voteOnly(model: Model, step: Step): Model {
@@ -107,17 +155,18 @@ function voteOnly(model: Model, step: Step): Model {
 }
 
 /** Runs the scenario until the disk has been touched `dieAt` times, then leaves everything as it is. */
-async function runUntil(path: string, dieAt: number) {
-  await withStores(path, async ({ catalog }) => catalog?.write([appliedRow(base)], { sync: true }));
+async function runUntil({ path, disk }: DiskPlace, dieAt: number) {
+  await withStores(path, async ({ catalog }) => catalog?.write([appliedRow(base)], { sync: true }), { disk });
   let touched = 0;
   let armed = false;
   let moment = "the end";
-  const hooks = (step: StorageStep) => {
-    if (!armed || ++touched < dieAt) return;
-    moment = step;
+  const dying = spyDisk(disk);
+  dying.before = (call) => {
+    if (!armed || !isChange(call) || ++touched < dieAt) return;
+    if (moment === "the end") moment = `${call.operation} of ${basename(call.path)}`;
     throw new Error("the process died");
   };
-  const { log, directory } = await use(path, { hooks });
+  const { log, directory } = await use(path, { disk: dying });
   armed = true;
   let acknowledged: Model = { hardState: log.recovered.hardState, base, entries: [] };
   let underWay: Step = { type: "persist", append: [] };
@@ -170,40 +219,4 @@ test("crash: everything that a killed process acknowledged is there, kill after 
     });
   }
   t.diagnostic(`${acked.index} entries over ${acked.term} terms`);
-});
-
-test("crash: a condemned or installed catalog is one or the other, at whatever moment the process dies", async () => {
-  for (let dieAt = 1; ; dieAt += 1) {
-    const path = await temporaryDirectory();
-    await (await use(path)).directory.close();
-    let touched = 0;
-    let armed = false;
-    let died = false;
-    const hooks = () => {
-      if (!armed || ++touched < dieAt) return;
-      died = true;
-      throw new Error("the process died");
-    };
-    const { directory, installCatalog } = await use(path, { hooks });
-    armed = true;
-    try {
-      const installer = await installCatalog();
-      await installer.write([appliedRow(position(50, 2)), { key: Buffer.from("k"), value: Buffer.from("v") }]);
-      await installer.complete();
-    } catch (error) {
-      if (!hasCode(error, "storage-failed") && !died) throw error;
-    }
-    armed = false;
-    await directory.close();
-    await withStores(path, async ({ catalog, log }) => {
-      const installed = catalog?.get(Buffer.from("k")) !== undefined;
-      assert.deepEqual(log.recovered.base, installed ? position(50, 2) : base);
-      assert.equal(log.recovered.lostPromises, false);
-      if (!died) assert.equal(installed, true);
-    });
-    if (!died) {
-      assert.ok(dieAt > 8, `${dieAt} moments`);
-      return;
-    }
-  }
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { hasCode } from "../../node/base/errors.ts";
+import { spyDisk } from "./spy-disk.ts";
 import { contentOf, entry, lineOf, temporaryDirectory, use, withStores } from "./support.ts";
 
 const skip = (await mayMount()) ? false : "mounting a small disk needs root";
@@ -47,22 +48,21 @@ test("full disk: after the first failure nothing is accepted, with space free ag
 
 test("full disk: a write that LevelDB refuses ends all writing (without a small disk at hand)", async () => {
   const path = await temporaryDirectory();
-  let armed = false;
-  const hooks = (step: string) => {
-    if (!armed || step !== "level-write") return;
-    armed = false;
-    throw new Error("IO error: No space left on device");
-  };
+  const disk = spyDisk();
   await withStores(
     path,
     async ({ log, catalog }) => {
       await log.persist({ hardState: undefined, append: [entry(2, 1)] });
-      armed = true;
+      disk.before = ({ operation }) => {
+        if (operation !== "level-write") return;
+        disk.before = () => undefined;
+        throw new Error("IO error: No space left on device");
+      };
       await assert.rejects(log.persist({ hardState: undefined, append: [entry(3, 1)] }), { code: "storage-failed" });
       await assert.rejects(log.persist({ hardState: undefined, append: [entry(3, 1)] }), { code: "storage-failed" });
       await assert.rejects(Promise.resolve(catalog?.write([], { sync: false })), { code: "storage-failed" });
     },
-    { hooks },
+    { disk },
   );
   await withStores(path, async ({ log }) => assert.equal(log.recovered.lastIndex, 2));
 });

@@ -4,11 +4,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { LevelDamagedError } from "../../node/storage/disk.ts";
 import { FailStop } from "../../node/storage/fail-stop.ts";
-import { noHooks } from "../../node/storage/hooks.ts";
 import { createLevel, type LevelOptions, type LevelStore, openLevel } from "../../node/storage/level.ts";
-import { readLevelLog } from "../../node/storage/level-records.ts";
-import { damageInTables } from "../../node/storage/level-tables.ts";
-import { systemDisk } from "../../node/storage/system-disk.ts";
+import { readLevelLog } from "../../node/storage/system/level-records.ts";
+import { damageInTables } from "../../node/storage/system/level-tables.ts";
+import { systemDisk } from "../../node/storage/system/system-disk.ts";
 import { temporaryDirectory } from "./support.ts";
 
 function optionsFor(path: string): LevelOptions {
@@ -17,7 +16,6 @@ function optionsFor(path: string): LevelOptions {
     memory: { writeBufferBytes: 64 * 1024, cacheBytes: 64 * 1024 },
     disk: systemDisk,
     failStop: new FailStop(),
-    hooks: noHooks,
     openLevels: new Set<LevelStore>(),
   };
 }

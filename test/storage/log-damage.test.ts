@@ -7,6 +7,7 @@ import { logIndex } from "../../node/base/ids.ts";
 import { entryKey } from "../../node/storage/entry-codec.ts";
 import type { LogStore } from "../../node/storage/types.ts";
 import { cut, filesOf, flipBit } from "./damage.ts";
+import { spyDisk } from "./spy-disk.ts";
 import {
   appliedRow,
   contentOf,
@@ -181,18 +182,17 @@ test("log damage: entries found behind the claim after a crash are covered by it
   const log1 = layout(path).log(1);
   await withStores(path, ({ log }) => log.persist({ hardState: undefined, append: entries(2, 5, 1) }));
   await cp(log1, `${path}-older`, { recursive: true });
-  let armed = false;
-  const hooks = (step: string) => {
-    if (armed && step === "level-written") throw new Error("the process died");
-  };
+  const disk = spyDisk();
   await withStores(
     path,
     async ({ log }) => {
-      armed = true;
+      // LevelDB has taken the entries, and the claim is not raised.
+      disk.before = ({ operation }) => {
+        if (operation === "write") throw new Error("the process died");
+      };
       await assert.rejects(log.persist({ hardState: undefined, append: entries(6, 9, 1) }));
-      armed = false;
     },
-    { hooks },
+    { disk },
   );
   await withStores(path, async ({ log }) => {
     assert.equal(log.recovered.lostPromises, false);

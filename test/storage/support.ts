@@ -10,10 +10,9 @@ import type { CatalogView, Founding, Write } from "../../node/catalog/types.ts";
 import type { Entry, EntryKind, HardState, LogPosition } from "../../node/raft/types.ts";
 import { openDataDirectory } from "../../node/storage/data-directory.ts";
 import type { StorageDisk } from "../../node/storage/disk.ts";
-import type { StorageHooks } from "../../node/storage/hooks.ts";
 import { layoutOf } from "../../node/storage/layout.ts";
 import type { StorageTuning } from "../../node/storage/place.ts";
-import { systemDisk } from "../../node/storage/system-disk.ts";
+import { systemDisk } from "../../node/storage/system/system-disk.ts";
 import type { DataDirectory, LogStore, OpenedStores } from "../../node/storage/types.ts";
 
 export function node(id: string): NodeId {
@@ -48,7 +47,6 @@ function appliedOf(catalog: CatalogView): LogPosition {
 }
 
 export interface Opening {
-  readonly hooks?: StorageHooks;
   readonly tuning?: Partial<StorageTuning>;
   readonly nodeId?: string;
   readonly disk?: StorageDisk;
@@ -61,7 +59,6 @@ export function openDirectory(path: string, opening: Opening = {}): Promise<Data
     disk: opening.disk ?? systemDisk,
     logger: silentLogger,
     appliedOf,
-    hooks: opening.hooks,
     tuning: opening.tuning,
   });
 }

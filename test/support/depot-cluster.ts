@@ -22,7 +22,7 @@ import type { DepositAnswer, DepositRequest, LocalHolder, RunningDepot } from ".
 import type { Gossip } from "../../node/replication/types.ts";
 import { openFileBlobStore } from "../../node/storage/blobs/file-blob-store.ts";
 import { layoutOf } from "../../node/storage/layout.ts";
-import { systemDisk } from "../../node/storage/system-disk.ts";
+import { systemDisk } from "../../node/storage/system/system-disk.ts";
 import type { BlobStore, StoredBlob } from "../../node/storage/types.ts";
 import { InProcessLog, InProcessReplication } from "./in-process-log.ts";
 import { type HolderCall, InProcessPeers, type Wire, watchedHolder } from "./in-process-peers.ts";

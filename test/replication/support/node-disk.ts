@@ -20,7 +20,7 @@ import type { Command, Founding, MemberFacts } from "../../../node/catalog/types
 import type { Entry } from "../../../node/raft/types.ts";
 import { foundingOf } from "../../../node/replication/founding.ts";
 import { openDataDirectory } from "../../../node/storage/data-directory.ts";
-import { systemDisk } from "../../../node/storage/system-disk.ts";
+import { systemDisk } from "../../../node/storage/system/system-disk.ts";
 import type { CatalogStore, DataDirectory, OpenedStores } from "../../../node/storage/types.ts";
 
 /** A folder that goes away when `scope` ends. */

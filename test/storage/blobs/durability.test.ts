@@ -3,9 +3,9 @@ import { basename } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { hasCode } from "../../../node/base/errors.ts";
 import { type BlobId, newBlobId } from "../../../node/base/ids.ts";
+import { type DiskOperation, type SpyDisk, spyDisk, systemError } from "../spy-disk.ts";
 import { blobOf, readBack, rejectsWith, stream, type TestBlob } from "./builders.ts";
 import { type FileBlobHarness, fileBlobHarness } from "./file-blob-harness.ts";
-import { type DiskOperation, type SpyDisk, spyDisk, systemError } from "./spy-disk.ts";
 
 let disk: SpyDisk;
 let harness: FileBlobHarness;

@@ -5,7 +5,7 @@ import { silentLogger } from "../../../node/base/logger.ts";
 import { type FileBlobStore, openFileBlobStore } from "../../../node/storage/blobs/file-blob-store.ts";
 import { headerBytes, plainBytes } from "../../../node/storage/blobs/format.ts";
 import type { StorageDisk } from "../../../node/storage/disk.ts";
-import { systemDisk } from "../../../node/storage/system-disk.ts";
+import { systemDisk } from "../../../node/storage/system/system-disk.ts";
 import type { BlobStoreHarness } from "../blob-store-conformance.ts";
 import { temporaryFolder } from "./builders.ts";
 

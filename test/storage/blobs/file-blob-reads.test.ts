@@ -6,9 +6,9 @@ import { setTimeout } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { newBlobId } from "../../../node/base/ids.ts";
 import { BlockChecksums, blockBytes, headerBytes } from "../../../node/storage/blobs/format.ts";
+import { type SpyDisk, spyDisk, systemError } from "../spy-disk.ts";
 import { blobOf, openFilesBelow, readBack, rejectsWith, stream } from "./builders.ts";
 import { type FileBlobHarness, fileBlobHarness } from "./file-blob-harness.ts";
-import { type SpyDisk, spyDisk, systemError } from "./spy-disk.ts";
 
 let disk: SpyDisk;
 let harness: FileBlobHarness;

@@ -1,6 +1,6 @@
 import { silentLogger } from "../../../node/base/logger.ts";
 import { openFileBlobStore } from "../../../node/storage/blobs/file-blob-store.ts";
-import { systemDisk } from "../../../node/storage/system-disk.ts";
+import { systemDisk } from "../../../node/storage/system/system-disk.ts";
 import { describeBlobStore } from "../blob-store-conformance.ts";
 import { fileBlobHarness } from "./file-blob-harness.ts";
 

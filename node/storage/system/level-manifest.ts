@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { systemCode } from "../disk.ts";
 import { ByteReader } from "./byte-reader.ts";
-import { systemCode } from "./disk.ts";
 import { readLevelLog } from "./level-records.ts";
 
 /** The files that a LevelDB consists of. Others may lie in its folder, half written, where a compaction was cut off. */

@@ -1,10 +1,10 @@
 import { open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { namesIn } from "./directories.ts";
-import { type LevelCut, systemCode } from "./disk.ts";
+import { namesIn } from "../directories.ts";
+import { type LevelCut, systemCode } from "../disk.ts";
+import { systemFiles } from "./files.ts";
 import { liveFiles } from "./level-manifest.ts";
 import { readLevelLog } from "./level-records.ts";
-import { systemFiles } from "./system-files.ts";
 
 /**
  * The write-ahead log of a LevelDB after a power cut: what was not synced may be gone in any place, not only at the end.

@@ -1,8 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Level } from "level";
-import type { Write } from "../catalog/types.ts";
-import { syncDirectory } from "./directories.ts";
+import type { Write } from "../../catalog/types.ts";
+import { syncDirectory } from "../directories.ts";
 import {
   type KeyRange,
   LevelClosedError,
@@ -13,10 +13,10 @@ import {
   type LevelReader,
   type LevelSnapshot,
   type Row,
-} from "./disk.ts";
+} from "../disk.ts";
+import { systemFiles } from "./files.ts";
 import { damageInTables } from "./level-tables.ts";
 import { syncWals } from "./level-wal.ts";
-import { systemFiles } from "./system-files.ts";
 
 type Database = Level<Uint8Array, Uint8Array>;
 type DatabaseSnapshot = ReturnType<Database["snapshot"]>;

@@ -1,5 +1,5 @@
 import { mkdir, stat } from "node:fs/promises";
-import { type DiskLock, type LevelHandle, LevelLockedError } from "./disk.ts";
+import { type DiskLock, type LevelHandle, LevelLockedError } from "../disk.ts";
 import { openOrCreateDatabase } from "./level-database.ts";
 
 // Also keeps the LevelDB reachable: were it collected, its lock would go with it.

@@ -1,5 +1,5 @@
 import fs from "node:fs";
-import { type StorageDisk, systemCode } from "./disk.ts";
+import { type StorageDisk, systemCode } from "../disk.ts";
 
 /** The part of a disk that is about files and names. */
 export type DiskFiles = Omit<StorageDisk, "lock" | "createLevel" | "cutLevel" | "openLevel">;
