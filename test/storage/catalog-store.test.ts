@@ -1,315 +1,180 @@
 import assert from "node:assert/strict";
-import { cp, readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { test } from "node:test";
-import { Level } from "level";
-import { hasCode } from "../../node/base/errors.ts";
 import { InvariantError } from "../../node/base/invariant.ts";
-import type { CatalogReader, Write } from "../../node/catalog/types.ts";
-import type { CatalogStore } from "../../node/storage/types.ts";
-import { cut, filesOf, flipBit } from "./damage.ts";
-import { appliedRow, base, layout, openDirectory, position, temporaryDirectory, use, withStores } from "./support.ts";
+import { everything, key, put, rows, textOf, there } from "./catalog-rows.ts";
+import { appliedRow, base, layout, openDirectory, position, use, withStores } from "./support.ts";
+import { onEachDisk } from "./test-disks.ts";
 
-const key = (name: string) => Buffer.from(name);
-const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
-const everything = { from: key("k"), before: key("l"), limit: 10_000 };
-
-function put(name: string, value: string): Write {
-  return { key: key(name), value: key(value) };
-}
-
-/** Rows whose values tell of their key, so that a wrong one is seen. */
-function rows(from: number, through: number): Write[] {
-  return Array.from({ length: through - from + 1 }, (_, offset) => {
-    const name = `k${String(from + offset).padStart(6, "0")}`;
-    return put(name, `value of ${name} `.repeat(6));
-  });
-}
-
-async function textOf(catalog: CatalogReader, bounds = everything): Promise<string[]> {
-  return (await catalog.range(bounds)).map((row) => `${text(row.key)}=${text(row.value)}`);
-}
-
-function there(catalog: CatalogStore | undefined): CatalogStore {
-  return catalog ?? assert.fail("no catalog");
-}
-
-test("catalog: puts and removals are all there after a restart, in key order by bytes", async () => {
-  const path = await temporaryDirectory();
-  await withStores(path, async ({ catalog }) => {
-    await there(catalog).write([put("kb", "2"), put("ka", ""), put("kab", "1"), put("k\u00ff", "3")], { sync: false });
-    await there(catalog).write([{ key: key("kb"), value: undefined }], { sync: true });
-  });
-  await withStores(path, async ({ catalog }) => {
-    assert.deepEqual(await textOf(there(catalog)), ["ka=", "kab=1", "k\u00ff=3"]);
-    assert.equal(there(catalog).get(key("kb")), undefined);
-    assert.equal(there(catalog).get(key("kab"))?.toString(), "1");
-  });
-});
-
-test("catalog: a range honours its bounds and limit, and never shows the store's own rows", async () => {
-  const path = await temporaryDirectory();
-  await withStores(path, async ({ catalog }) => {
-    await there(catalog).write([put("a", "1"), put("b", "2"), put("c", "3")], { sync: false });
-    assert.deepEqual(await textOf(there(catalog), { from: key("a"), before: key("c"), limit: 9 }), [
-      "a=1",
-      "applied=" + JSON.stringify(base),
-      "b=2",
-    ]);
-    assert.deepEqual(await textOf(there(catalog), { from: key("b"), before: key("z"), limit: 1 }), ["b=2"]);
-    assert.deepEqual(await textOf(there(catalog), { from: key("c"), before: key("b"), limit: 5 }), []);
-    assert.deepEqual(await textOf(there(catalog), { from: key("a"), before: key("z"), limit: 0 }), []);
-    const all = await there(catalog).range({ from: Buffer.alloc(0), before: Buffer.alloc(9, 0xff), limit: 100 });
-    assert.equal(all.length, 4);
-    await assert.rejects(
-      there(catalog).write([{ key: Buffer.of(0xff, 1), value: key("x") }], { sync: false }),
-      InvariantError,
+onEachDisk((newPlace) => {
+  test("catalog: puts and removals are all there after a restart, in key order by bytes", async () => {
+    const { path, disk } = await newPlace();
+    await withStores(
+      path,
+      async ({ catalog }) => {
+        await there(catalog).write([put("kb", "2"), put("ka", ""), put("kab", "1"), put("k\u00ff", "3")], {
+          sync: false,
+        });
+        await there(catalog).write([{ key: key("kb"), value: undefined }], { sync: true });
+      },
+      { disk },
+    );
+    await withStores(
+      path,
+      async ({ catalog }) => {
+        assert.deepEqual(await textOf(there(catalog)), ["ka=", "kab=1", "k\u00ff=3"]);
+        assert.equal(there(catalog).get(key("kb")), undefined);
+        assert.equal(there(catalog).get(key("kab"))?.toString(), "1");
+      },
+      { disk },
     );
   });
-});
 
-test("catalog: a snapshot does not move, whatever is written after it", async () => {
-  const path = await temporaryDirectory();
-  await withStores(path, async ({ catalog }) => {
-    await there(catalog).write(rows(1, 2500), { sync: false });
-    const snapshot = there(catalog).snapshot();
-    await there(catalog).write(
-      [put("k000001", "changed"), { key: key("k000002"), value: undefined }, ...rows(3000, 3100)],
-      { sync: false },
-    );
-    assert.equal(snapshot.get(key("k000001"))?.toString().startsWith("value of"), true);
-    assert.equal((await snapshot.range(everything)).length, 2500);
-    assert.equal((await there(catalog).range(everything)).length, 2600);
-    await snapshot.close();
-  });
-});
-
-test("catalog: an installed one replaces the former at once, and the former goes away", async () => {
-  const path = await temporaryDirectory();
-  await withStores(path, async ({ catalog, installCatalog }) => {
-    await there(catalog).write(rows(1, 10), { sync: true });
-    const installer = await installCatalog();
-    await installer.write([...rows(50, 60), appliedRow(position(9, 2))]);
-    assert.equal(there(catalog).get(key("k000050")), undefined);
-    const installed = await installer.complete();
-    assert.equal((await installed.range(everything)).length, 11);
-    await installed.write(rows(61, 61), { sync: true });
-    await installer.cancel();
-    assert.deepEqual(
-      (await readdir(path)).filter((name) => name.startsWith("catalog")),
-      ["catalog-2"],
+  test("catalog: a range honours its bounds and limit, and never shows the store's own rows", async () => {
+    const { path, disk } = await newPlace();
+    await withStores(
+      path,
+      async ({ catalog }) => {
+        await there(catalog).write([put("a", "1"), put("b", "2"), put("c", "3")], { sync: false });
+        assert.deepEqual(await textOf(there(catalog), { from: key("a"), before: key("c"), limit: 9 }), [
+          "a=1",
+          "applied=" + JSON.stringify(base),
+          "b=2",
+        ]);
+        assert.deepEqual(await textOf(there(catalog), { from: key("b"), before: key("z"), limit: 1 }), ["b=2"]);
+        assert.deepEqual(await textOf(there(catalog), { from: key("c"), before: key("b"), limit: 5 }), []);
+        assert.deepEqual(await textOf(there(catalog), { from: key("a"), before: key("z"), limit: 0 }), []);
+        const all = await there(catalog).range({ from: Buffer.alloc(0), before: Buffer.alloc(9, 0xff), limit: 100 });
+        assert.equal(all.length, 4);
+        await assert.rejects(
+          there(catalog).write([{ key: Buffer.of(0xff, 1), value: key("x") }], { sync: false }),
+          InvariantError,
+        );
+      },
+      { disk },
     );
   });
-  await withStores(path, async ({ catalog, log }) => {
-    assert.equal((await there(catalog).range(everything)).length, 12);
-    assert.deepEqual(log.recovered.base, position(9, 2));
-  });
-});
 
-test("catalog: an installation that was cancelled or cut off leaves the former, and no litter", async () => {
-  const path = await temporaryDirectory();
-  await withStores(path, async ({ catalog, installCatalog }) => {
-    await there(catalog).write(rows(1, 10), { sync: true });
-    const cancelled = await installCatalog();
-    await cancelled.write(rows(50, 60));
-    await cancelled.cancel();
-    await cancelled.cancel();
-    const cutOff = await installCatalog();
-    await cutOff.write(rows(50, 60));
-  });
-  await withStores(path, async ({ catalog }) => {
-    assert.equal((await there(catalog).range(everything)).length, 10);
-    assert.deepEqual(
-      (await readdir(path)).filter((name) => name.startsWith("catalog")),
-      ["catalog-1"],
+  test("catalog: a snapshot does not move, whatever is written after it", async () => {
+    const { path, disk } = await newPlace();
+    await withStores(
+      path,
+      async ({ catalog }) => {
+        await there(catalog).write(rows(1, 2500), { sync: false });
+        const snapshot = there(catalog).snapshot();
+        await there(catalog).write(
+          [put("k000001", "changed"), { key: key("k000002"), value: undefined }, ...rows(3000, 3100)],
+          { sync: false },
+        );
+        assert.equal(snapshot.get(key("k000001"))?.toString().startsWith("value of"), true);
+        assert.equal((await snapshot.range(everything)).length, 2500);
+        assert.equal((await there(catalog).range(everything)).length, 2600);
+        await snapshot.close();
+      },
+      { disk },
     );
   });
-});
 
-test("catalog: a condemned one is not opened again; the one installed after it is", async () => {
-  const path = await temporaryDirectory();
-  await withStores(path, ({ condemnCatalog }) => condemnCatalog());
-  await withStores(path, async ({ catalog, installCatalog }) => {
-    assert.equal(catalog, undefined);
-    const installer = await installCatalog();
-    await installer.write([appliedRow(base)]);
-    await installer.complete();
+  test("catalog: an installed one replaces the former at once, and the former goes away", async () => {
+    const { path, disk } = await newPlace();
+    await withStores(
+      path,
+      async ({ catalog, installCatalog }) => {
+        await there(catalog).write(rows(1, 10), { sync: true });
+        const installer = await installCatalog();
+        await installer.write([...rows(50, 60), appliedRow(position(9, 2))]);
+        assert.equal(there(catalog).get(key("k000050")), undefined);
+        const installed = await installer.complete();
+        assert.equal((await installed.range(everything)).length, 11);
+        await installed.write(rows(61, 61), { sync: true });
+        await installer.cancel();
+        assert.deepEqual(
+          (await disk.names(path)).filter((name) => name.startsWith("catalog")),
+          ["catalog-2"],
+        );
+      },
+      { disk },
+    );
+    await withStores(
+      path,
+      async ({ catalog, log }) => {
+        assert.equal((await there(catalog).range(everything)).length, 12);
+        assert.deepEqual(log.recovered.base, position(9, 2));
+      },
+      { disk },
+    );
   });
-  await withStores(path, async ({ catalog }) => assert.notEqual(catalog, undefined));
-});
 
-test("catalog damage: with CURRENT removed there is none, it is never created empty, and the log stays whole", async () => {
-  const path = await temporaryDirectory();
-  await withStores(path, async ({ catalog }) => there(catalog).write(rows(1, 10), { sync: true }));
-  await rm(join(layout(path).catalog(1), "CURRENT"));
-  for (let start = 1; start <= 2; start += 1) {
-    await withStores(path, async ({ catalog, log }) => {
-      assert.equal(catalog, undefined);
-      assert.equal(log.recovered.lostPromises, false);
-    });
-  }
-});
-
-test("catalog damage: no flipped bit in a table file makes it serve a wrong value, or hide one", async (t) => {
-  const path = await temporaryDirectory();
-  const tuning = { catalogWriteBufferBytes: 16 * 1024 };
-  const written = rows(1, 800);
-  const expected = new Map(written.map((row) => [row.key.toString(), row.value?.toString()]));
-  await withStores(
-    path,
-    async ({ catalog }) => {
-      for (let at = 0; at < written.length; at += 50)
-        await there(catalog).write(written.slice(at, at + 50), { sync: true });
-    },
-    { tuning },
-  );
-  await (await use(path)).directory.close();
-  const count = { noticed: 0, missing: 0, harmless: 0 };
-  for (const file of await filesOf(layout(path).catalog(1), ".ldb")) {
-    for (let offset = 3; offset < file.sizeBytes; offset += Math.floor(file.sizeBytes / 5)) {
-      const copy = await copyOf(path);
-      await flipBit(file.path.replace(path, copy), offset, offset % 8);
-      count[await withStores(copy, ({ catalog }) => checkValues(catalog, expected))] += 1;
-      await rm(copy, { recursive: true });
-    }
-  }
-  t.diagnostic(JSON.stringify(count));
-  assert.ok(count.noticed > 10 && count.missing === 0, JSON.stringify(count));
-});
-
-test("catalog damage: a value that goes bad while running, or lies under another's key, is not served", async () => {
-  const path = await temporaryDirectory();
-  const tuning = { catalogWriteBufferBytes: 16 * 1024 };
-  await withStores(path, async ({ catalog }) => there(catalog).write(rows(1, 800), { sync: true }), { tuning });
-  const damaged = { code: "catalog-damaged" };
-  const swapped = new Level<Uint8Array, Uint8Array>(layout(path).catalog(1), {
-    keyEncoding: "view",
-    valueEncoding: "view",
-    compression: false,
+  test("catalog: an installation that was cancelled or cut off leaves the former, and no litter", async () => {
+    const { path, disk } = await newPlace();
+    await withStores(
+      path,
+      async ({ catalog, installCatalog }) => {
+        await there(catalog).write(rows(1, 10), { sync: true });
+        const cancelled = await installCatalog();
+        await cancelled.write(rows(50, 60));
+        await cancelled.cancel();
+        await cancelled.cancel();
+        const cutOff = await installCatalog();
+        await cutOff.write(rows(50, 60));
+      },
+      { disk },
+    );
+    await withStores(
+      path,
+      async ({ catalog }) => {
+        assert.equal((await there(catalog).range(everything)).length, 10);
+        assert.deepEqual(
+          (await disk.names(path)).filter((name) => name.startsWith("catalog")),
+          ["catalog-1"],
+        );
+      },
+      { disk },
+    );
   });
-  await swapped.put(key("k000003"), (await swapped.get(key("k000004"))) ?? assert.fail());
-  await swapped.close();
-  await withStores(path, async ({ catalog }) => {
-    assert.throws(() => there(catalog).get(key("k000003")), damaged);
-    assert.notEqual(there(catalog).get(key("k000004")), undefined);
-    for (const file of await filesOf(layout(path).catalog(1), ".ldb")) {
-      const table = await readFile(file.path);
-      const at = table.indexOf("value of k000400");
-      if (at >= 0) await flipBit(file.path, at, 0);
-    }
-    assert.throws(() => there(catalog).get(key("k000400")), damaged);
-    await assert.rejects(there(catalog).range(everything), damaged);
-    assert.notEqual(there(catalog).get(key("k000402")), undefined);
+
+  test("catalog: a condemned one is not opened again; the one installed after it is", async () => {
+    const { path, disk } = await newPlace();
+    await withStores(path, ({ condemnCatalog }) => condemnCatalog(), { disk });
+    await withStores(
+      path,
+      async ({ catalog, installCatalog }) => {
+        assert.equal(catalog, undefined);
+        const installer = await installCatalog();
+        await installer.write([appliedRow(base)]);
+        await installer.complete();
+      },
+      { disk },
+    );
+    await withStores(path, async ({ catalog }) => assert.notEqual(catalog, undefined), { disk });
+  });
+
+  test("catalog: reads after the directory was closed say so, and are not called damage", async () => {
+    const { path, disk } = await newPlace();
+    const directory = await openDirectory(path, { disk });
+    await directory.close();
+    const { catalog, directory: used } = await use(path, { disk });
+    await used.close();
+    await assert.rejects(there(catalog).range(everything), { code: "no-quorum" });
+    assert.throws(() => there(catalog).get(key("k")), { code: "no-quorum" });
+  });
+
+  test("catalog damage: one that lacks a write before its last is not used, whatever else is right", async () => {
+    const { path, disk } = await newPlace();
+    await withStores(
+      path,
+      async ({ catalog }) => {
+        for (let turn = 1; turn <= 20; turn += 1) await there(catalog).write([put("k", String(turn))], { sync: false });
+      },
+      { disk },
+    );
+    const memory = { writeBufferBytes: 1 << 16, cacheBytes: 1 << 16 };
+    const behind = await disk.openLevel(layout(path).catalog(1), memory);
+    const [mark] = await behind.first(
+      { from: Buffer.of(0xff, 0, 0, 0, 0, 0, 0, 0, 9), before: Buffer.of(0xff, 0xff) },
+      1,
+    );
+    await behind.write([{ key: mark?.key ?? assert.fail(), value: undefined }], { sync: true });
+    await behind.close();
+    await withStores(path, async ({ catalog }) => assert.equal(catalog, undefined), { disk });
   });
 });
-
-async function checkValues(catalog: CatalogStore | undefined, expected: ReadonlyMap<string, string | undefined>) {
-  if (catalog === undefined) return "noticed";
-  let result: "noticed" | "missing" | "harmless" = "harmless";
-  for (const [name, value] of expected) {
-    try {
-      const got: Uint8Array | undefined = catalog.get(key(name));
-      if (got === undefined) result = "missing";
-      else assert.equal(Buffer.from(got).toString(), value);
-    } catch (error) {
-      if (!hasCode(error, "catalog-damaged")) throw error;
-      result = "noticed";
-    }
-  }
-  try {
-    for (const row of await catalog.range(everything)) {
-      assert.equal(Buffer.from(row.value).toString(), expected.get(Buffer.from(row.key).toString()));
-    }
-  } catch (error) {
-    if (!hasCode(error, "catalog-damaged")) throw error;
-    result = "noticed";
-  }
-  return result;
-}
-
-test("catalog damage: a flipped bit in the write-ahead log, or a lost tail, leaves the state before the write that it hit", async () => {
-  const path = await temporaryDirectory();
-  await withStores(path, async ({ catalog }) => {
-    // Overwritten again and again, so that a later write behind a missing one would be seen.
-    for (let turn = 1; turn <= 400; turn += 1) {
-      await there(catalog).write([put("k", String(turn)), put(`k${turn % 7}`, `${turn} ${"x".repeat(200)}`)], {
-        sync: false,
-      });
-    }
-  });
-  const [wal] = await filesOf(layout(path).catalog(1), ".log");
-  assert.ok(wal !== undefined && wal.sizeBytes > 65_536);
-  const turnAt = (offset: number) => Math.floor((400 * offset) / wal.sizeBytes);
-  const check = async (copy: string, offset: number) =>
-    withStores(copy, async ({ catalog }) => {
-      const turn = Number(there(catalog).get(key("k"))?.toString() ?? 0);
-      assert.ok(Math.abs(turn - turnAt(offset)) <= 3, `turn ${turn} where ${turnAt(offset)} was hit`);
-      for (let before = turn; before > Math.max(0, turn - 7); before -= 1) {
-        const value = there(catalog).get(key(`k${before % 7}`));
-        assert.equal(value?.toString().split(" ")[0], String(before));
-      }
-    });
-  for (let offset = 1000; offset < wal.sizeBytes; offset += Math.floor(wal.sizeBytes / 16)) {
-    const flipped = await copyOf(path);
-    await flipBit(wal.path.replace(path, flipped), offset, 3);
-    await check(flipped, offset);
-  }
-  for (const part of [0.3, 0.6, 0.99]) {
-    const offset = Math.floor(wal.sizeBytes * part);
-    const shorter = await copyOf(path);
-    await cut(wal.path.replace(path, shorter), offset);
-    await check(shorter, offset);
-  }
-});
-
-test("catalog damage: one that lacks a write before its last is not used, whatever else is right", async () => {
-  const path = await temporaryDirectory();
-  await withStores(path, async ({ catalog }) => {
-    for (let turn = 1; turn <= 20; turn += 1) await there(catalog).write([put("k", String(turn))], { sync: false });
-  });
-  const options = { keyEncoding: "view", valueEncoding: "view", compression: false };
-  const behind = new Level<Uint8Array, Uint8Array>(layout(path).catalog(1), options);
-  const [mark] = await behind.keys({ gte: Buffer.of(0xff, 0, 0, 0, 0, 0, 0, 0, 9), limit: 1 }).all();
-  await behind.del(mark ?? assert.fail());
-  await behind.close();
-  await withStores(path, async ({ catalog }) => assert.equal(catalog, undefined));
-});
-
-test("catalog damage: one that has forgotten what the log was trimmed for is not used", async () => {
-  const path = await temporaryDirectory();
-  const saved = `${path}-saved`;
-  await withStores(path, async ({ log }) => {
-    const append = Array.from({ length: 20 }, (_, at) => ({
-      ...position(at + 2, 1),
-      kind: "command" as const,
-      data: key("x"),
-    }));
-    await log.persist({ hardState: undefined, append });
-  });
-  await cp(layout(path).catalog(1), saved, { recursive: true });
-  await withStores(path, async ({ log, catalog }) => {
-    await there(catalog).write([appliedRow(position(15, 1))], { sync: true });
-    await log.trim(position(15, 1));
-  });
-  await withStores(path, async ({ catalog }) => assert.notEqual(catalog, undefined));
-  await rm(layout(path).catalog(1), { recursive: true });
-  await cp(saved, layout(path).catalog(1), { recursive: true });
-  await withStores(path, async ({ catalog }) => assert.equal(catalog, undefined));
-});
-
-test("catalog: reads after the directory was closed say so, and are not called damage", async () => {
-  const path = await temporaryDirectory();
-  const directory = await openDirectory(path);
-  await directory.close();
-  const { catalog, directory: used } = await use(path);
-  await used.close();
-  await assert.rejects(there(catalog).range(everything), { code: "no-quorum" });
-  assert.throws(() => there(catalog).get(key("k")), { code: "no-quorum" });
-});
-
-let copies = 0;
-async function copyOf(path: string): Promise<string> {
-  const copy = `${path}-copy-${(copies += 1)}`;
-  await cp(path, copy, { recursive: true });
-  return copy;
-}

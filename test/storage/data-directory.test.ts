@@ -134,7 +134,7 @@ onEachDisk((newPlace) => {
   test("data directory: an emptied one has no identity any more", async () => {
     const { path, disk } = await newPlace();
     await (await use(path, { disk })).directory.close();
-    for (const name of [...(await disk.names(path))]) await disk.removeTree(join(path, name));
+    for (const name of await disk.names(path)) await disk.removeTree(join(path, name));
     const directory = await openDirectory(path, { disk });
     assert.equal(directory.identity, undefined);
     await directory.close();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
-import { appendFile, cp, type FileHandle, open, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import fs, { readdirSync } from "node:fs";
+import { appendFile, cp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { test } from "node:test";
 import { readLevelLog } from "../../node/storage/system/level-records.ts";
@@ -178,17 +178,13 @@ test("catalog: a synced write syncs every file of the write-ahead log that still
   skip: process.platform !== "linux" && "needs /proc",
 }, async (t) => {
   const path = await temporaryDirectory();
-  const probe = await open("/dev/null");
-  const handles: { datasync(): Promise<void>; sync(): Promise<void> } = Object.getPrototypeOf(probe);
-  await probe.close();
   const synced = new Set<string>();
-  const note = (sync: () => Promise<void>) =>
-    async function (this: FileHandle) {
-      synced.add(basename(await readlink(`/proc/self/fd/${this.fd}`)));
-      await sync.call(this);
-    };
-  t.mock.method(handles, "datasync", note(handles.datasync));
-  t.mock.method(handles, "sync", note(handles.sync));
+  const note = (sync: typeof fs.fsync) => (fd: number, done: fs.NoParamCallback) => {
+    synced.add(basename(fs.readlinkSync(`/proc/self/fd/${fd}`)));
+    sync(fd, done);
+  };
+  t.mock.method(fs, "fdatasync", note(fs.fdatasync));
+  t.mock.method(fs, "fsync", note(fs.fsync));
   await withStores(
     path,
     async ({ catalog }) => {

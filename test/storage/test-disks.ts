@@ -15,13 +15,16 @@ export interface DiskPlace {
 /** Defines the same tests for the real disk and for the simulated one: the simulator proves what it resembles. */
 export function onEachDisk(define: (newPlace: () => Promise<DiskPlace>) => void): void {
   describe("on the real disk", () => define(async () => ({ path: await temporaryDirectory(), disk: systemDisk })));
-  let seed = 0;
-  describe("on the simulated disk", () =>
-    define(async () => {
-      seed += 1;
-      const simulated = new SimulatedDisk({ clock: new SelfWindingClock(), random: seeded(seed), walBytes: 20_000 });
-      return { path: "/data", disk: simulated.boot() };
-    }));
+  describe("on the simulated disk", () => define(async () => simulatedPlace()));
+}
+
+let seed = 0;
+
+/** A simulated disk that nobody has used. */
+export function simulatedPlace(): DiskPlace {
+  seed += 1;
+  const simulated = new SimulatedDisk({ clock: new SelfWindingClock(), random: seeded(seed), walBytes: 20_000 });
+  return { path: "/data", disk: simulated.boot() };
 }
 
 /** The bytes of a file, from its start. */

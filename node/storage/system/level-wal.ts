@@ -1,6 +1,6 @@
 import { open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { namesIn } from "../directories.ts";
+import { namesIn, syncDirectory } from "../directories.ts";
 import { type LevelCut, systemCode } from "../disk.ts";
 import { systemFiles } from "./files.ts";
 import { liveFiles } from "./level-manifest.ts";
@@ -51,27 +51,18 @@ export async function cutWal(folder: string): Promise<LevelCut | undefined> {
 export async function syncWals(folder: string): Promise<void> {
   for (const { path } of await liveWals(folder, 0)) {
     try {
-      const handle = await open(path, "r");
+      const fd = await systemFiles.open(path, "read");
       try {
-        await handle.datasync();
+        await systemFiles.syncFile(fd);
       } finally {
-        await handle.close();
+        systemFiles.close(fd);
       }
     } catch (error) {
       // LevelDB removes it once a synced table holds the same.
       if (systemCode(error) !== "ENOENT") throw error;
     }
   }
-  await syncFolder(folder);
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await syncDirectory(systemFiles, folder);
 }
 
 interface Wal {
@@ -119,7 +110,7 @@ async function cutAt(
   newer: readonly Wal[],
 ): Promise<LevelCut> {
   for (const wal of newer) await rm(wal.path);
-  await syncFolder(folder);
+  await syncDirectory(systemFiles, folder);
   if (cut.keep < cut.of) {
     const handle = await open(path, "r+");
     try {

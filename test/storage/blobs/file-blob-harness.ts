@@ -1,4 +1,3 @@
-import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { BlobId } from "../../../node/base/ids.ts";
 import { silentLogger } from "../../../node/base/logger.ts";
@@ -7,9 +6,10 @@ import { headerBytes, plainBytes } from "../../../node/storage/blobs/format.ts";
 import type { StorageDisk } from "../../../node/storage/disk.ts";
 import { systemDisk } from "../../../node/storage/system/system-disk.ts";
 import type { BlobStoreHarness } from "../blob-store-conformance.ts";
+import { flipByte } from "../test-disks.ts";
 import { temporaryFolder } from "./builders.ts";
 
-/** A file-per-blob store in a temporary folder. */
+/** A file-per-blob store in a folder of its own. */
 export interface FileBlobHarness extends BlobStoreHarness {
   readonly store: FileBlobStore;
   readonly dataDir: string;
@@ -20,18 +20,17 @@ export interface FileBlobHarness extends BlobStoreHarness {
 export interface FileBlobHarnessOptions {
   readonly batching: boolean;
   readonly disk: StorageDisk;
-  /** Undefined: a folder of its own, removed at the end. */
+  /** Undefined: a folder of its own on the real disk, removed at the end. */
   readonly dataDir: string | undefined;
 }
 
 export async function fileBlobHarness(options: Partial<FileBlobHarnessOptions> = {}): Promise<FileBlobHarness> {
+  const { batching = true, disk = systemDisk } = options;
   const folder = options.dataDir === undefined ? await temporaryFolder() : undefined;
   const dataDir = options.dataDir ?? (folder as { path: string }).path;
   let boots = 0;
   const openStore = () => {
     boots += 1;
-    const batching = options.batching ?? true;
-    const disk = options.disk ?? systemDisk;
     return openFileBlobStore({ dataDir, boots, disk, logger: silentLogger, metrics: undefined, batching });
   };
   const first = await openStore();
@@ -46,27 +45,16 @@ export async function fileBlobHarness(options: Partial<FileBlobHarnessOptions> =
       current = await openStore();
       return current;
     },
-    damage: (blobId, where) => flipBit(pathOf(blobId), where),
+    async damage(blobId, where) {
+      const sizeBytes = (await disk.sizeAt(pathOf(blobId))) ?? 0;
+      const middle = headerBytes + Math.floor(plainBytes(sizeBytes) / 2);
+      await flipByte(disk, pathOf(blobId), { header: 40, bytes: middle, table: sizeBytes - 2 }[where]);
+    },
     counted: () => current.counted,
-    stagesOnDisk: async () => (await readdir(join(dataDir, "stage"))).length,
+    stagesOnDisk: async () => (await disk.names(join(dataDir, "stage"))).length,
     async close() {
       await current.close();
       await folder?.remove();
     },
   };
-}
-
-async function flipBit(path: string, where: "header" | "bytes" | "table"): Promise<void> {
-  const file = await open(path, "r+");
-  try {
-    const { size } = await file.stat();
-    const sizeBytes = plainBytes(size);
-    const at = { header: 40, bytes: headerBytes + Math.floor(sizeBytes / 2), table: size - 2 }[where];
-    const byte = Buffer.alloc(1);
-    await file.read(byte, 0, 1, at);
-    byte.writeUInt8(byte.readUInt8() ^ 4);
-    await file.write(byte, 0, 1, at);
-  } finally {
-    await file.close();
-  }
 }
