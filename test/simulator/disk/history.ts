@@ -40,13 +40,12 @@ export class History {
   }
 
   /** A log step was acknowledged. */
-  logged(): void {
-    const step = this.logUnderWay;
+  logged(step: LogStep): void {
     this.logUnderWay = undefined;
-    if (step?.type === "replace") {
+    if (step.type === "replace") {
       this.lastIndex = step.index;
       this.logBase = step.index;
-    } else if (step !== undefined) {
+    } else {
       this.hardState = step.hardState ?? this.hardState;
       this.lastIndex = step.append.at(-1)?.index ?? this.lastIndex;
       for (const one of step.append) this.lines.set(one.index, lineOf(one));
@@ -74,9 +73,7 @@ export class History {
   async #checkLog(log: OpenedStores["log"]): Promise<void> {
     const { hardState, lastIndex } = log.recovered;
     const step = this.logUnderWay;
-    const wasReplaced = step?.type === "replace" && log.recovered.base.index === step.index;
-    const isLonger = step?.type === "persist" && step.append.length > 0 && (await this.#hasEntries(log, step.append));
-    if (wasReplaced || isLonger) this.logged();
+    if (step !== undefined && (await this.#isThere(step, log))) this.logged(step);
     assert.equal(lastIndex, this.lastIndex, "where the log ends");
     if (step?.type === "persist" && step.hardState?.term === hardState.term) this.hardState = step.hardState;
     this.logUnderWay = undefined;
@@ -88,9 +85,10 @@ export class History {
     this.logBase = found;
   }
 
-  async #hasEntries(log: OpenedStores["log"], append: readonly Entry[]): Promise<boolean> {
-    const [first, last] = [append[0], append.at(-1)];
-    if (first === undefined || last === undefined || log.recovered.lastIndex !== last.index) return false;
+  async #isThere(step: LogStep, log: OpenedStores["log"]): Promise<boolean> {
+    if (step.type === "replace") return log.recovered.base.index === step.index;
+    const last = step.append.at(-1);
+    if (last === undefined || log.recovered.lastIndex !== last.index) return false;
     const [found] = await log.read(last.index, 1);
     return found !== undefined && lineOf(found) === lineOf(last);
   }

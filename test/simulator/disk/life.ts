@@ -23,6 +23,9 @@ export interface LifeOptions {
 const path = "/n1";
 const incarnation = "11111111-1111-4111-8111-111111111111" as Incarnation;
 
+/** Further attempts of who does not see that a failed disk is to be left alone; nothing may be acknowledged to them. */
+const carelessAttempts = 20;
+
 /** Opens everything, compares it with the history, and works at random; ends only when the disk has failed. */
 export async function live(options: LifeOptions): Promise<void> {
   const { disk, history, onOpen } = options;
@@ -65,16 +68,25 @@ class Worker {
   }
 
   async work(): Promise<never> {
-    for (;;) {
-      const [choice, history] = [this.#random(), this.#history];
-      if (choice < 0.4) await this.#append(history.lastIndex + 1);
-      else if (choice < 0.5)
-        await this.#append(this.#between(Math.max(history.turnTaken + 1, history.logBase), history.lastIndex) + 1);
-      else if (choice < 0.55) await this.#persist([]);
-      else if (choice < 0.8) await this.#apply();
-      else if (choice < 0.95) await this.#trim();
-      else await this.#install();
+    for (let failures = 0; ; ) {
+      try {
+        await this.#step();
+      } catch (error) {
+        failures += 1;
+        if (!hasCode(error, "storage-failed") || failures > carelessAttempts) throw error;
+      }
     }
+  }
+
+  async #step(): Promise<void> {
+    const [choice, history] = [this.#random(), this.#history];
+    if (choice < 0.4) await this.#append(history.lastIndex + 1);
+    else if (choice < 0.5)
+      await this.#append(this.#between(Math.max(history.turnTaken + 1, history.logBase), history.lastIndex) + 1);
+    else if (choice < 0.55) await this.#persist([]);
+    else if (choice < 0.8) await this.#apply();
+    else if (choice < 0.95) await this.#trim();
+    else await this.#install();
   }
 
   /** Appends from `first` on; what lies there is replaced, by a new term. */
@@ -90,9 +102,10 @@ class Worker {
     const { hardState } = this.#history;
     if (append.length === 0) this.#term += 1;
     const voted = this.#term > hardState.term ? vote(this.#term, "n2") : undefined;
-    this.#history.logUnderWay = { type: "persist", hardState: voted, append };
-    await this.#stores.log.persist({ hardState: voted, append });
-    this.#history.logged();
+    const step = { type: "persist", hardState: voted, append } as const;
+    this.#history.logUnderWay ??= step;
+    await this.#stores.log.persist(step);
+    this.#history.logged(step);
   }
 
   async #apply(): Promise<void> {
@@ -127,12 +140,13 @@ class Worker {
     await installer.write([...rows, appliedRow(at)]);
     if (this.#random() < 0.2) return installer.cancel();
     history.turns.push(turn);
-    history.logUnderWay = { type: "replace", index: turn + 1 };
+    const step = { type: "replace", index: turn + 1 } as const;
+    history.logUnderWay ??= step;
     this.#catalog = await installer.complete();
     history.turns = [turn];
     history.turnTaken = turn;
     await this.#stores.log.reset(at);
-    history.logged();
+    history.logged(step);
   }
 
   /** A whole number from `low` to `high`. */
