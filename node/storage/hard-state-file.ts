@@ -22,7 +22,7 @@ const pageBytes = 4096;
 /** What reading the file found. */
 export interface LoadedHardState {
   readonly file: HardStateFile;
-  /** One slot was neither whole nor an unfinished write: what it said is unknown. */
+  /** One slot is not whole, or the disk has put the other one in its place: what it said is unknown. */
   readonly slotDamaged: boolean;
 }
 
@@ -61,9 +61,8 @@ export async function loadHardState(layout: Layout, parts: Parts): Promise<Loade
   const fd = await openExisting(disk, layout.hardState);
   if (fd === undefined) return undefined;
   try {
-    const even = await readSlot(disk, fd, 0);
-    const odd = await readSlot(disk, fd, 1);
-    const newest = even === undefined || (odd !== undefined && odd.sequence > even.sequence) ? odd : even;
+    const slots = [await readSlot(disk, fd, 0), await readSlot(disk, fd, 1)];
+    const [newest] = slots.filter((slot) => slot !== undefined).sort((one, other) => other.sequence - one.sequence);
     if (newest === undefined) {
       throw new DepositoError(
         "data-directory-foreign",
@@ -71,9 +70,13 @@ export async function loadHardState(layout: Layout, parts: Parts): Promise<Loade
           "cluster, move its data directory away, and add it again.",
       );
     }
+    const { place, state } = newest;
+    // The next write must not be made over the newest slot, wherever the disk has put that.
+    const sequence = newest.sequence + (isInPlace(newest) ? 0 : 1);
+    invariant((sequence + 1) % 2 !== place, () => `slot ${sequence + 1} would replace the newest one`);
     return {
-      file: new HardStateFile(fd, newest, parts),
-      slotDamaged: even === undefined || odd === undefined,
+      file: new HardStateFile(fd, { sequence, state }, parts),
+      slotDamaged: !slots.every((slot) => slot !== undefined && isInPlace(slot)),
     };
   } catch (error) {
     disk.close(fd);
@@ -90,12 +93,23 @@ async function openExisting(disk: StorageDisk, path: string): Promise<number | u
   }
 }
 
-async function readSlot(disk: StorageDisk, fd: number, parity: 0 | 1) {
+interface FoundSlot {
+  /** Number of the page that it lies in. */
+  readonly place: number;
+  readonly sequence: number;
+  readonly state: StoredState;
+}
+
+async function readSlot(disk: StorageDisk, fd: number, place: number): Promise<FoundSlot | undefined> {
   const bytes = Buffer.alloc(slotBytes);
-  const filled = await disk.read(fd, bytes, parity * pageBytes);
+  const filled = await disk.read(fd, bytes, place * pageBytes);
   const slot = decodeSlot(bytes.subarray(0, filled));
-  // A whole slot in the other's place was misdirected by the disk.
-  return slot !== undefined && slot.sequence % 2 === parity ? slot : undefined;
+  return slot && { place, ...slot };
+}
+
+/** A whole slot in the place of the other was misdirected by the disk: it counts, but what lay there is lost. */
+function isInPlace({ place, sequence }: FoundSlot): boolean {
+  return sequence % 2 === place;
 }
 
 /** The open file. Updates may be asked for by several owners at once; they take effect one after the other. */

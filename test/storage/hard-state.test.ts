@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { basename } from "node:path";
 import { test } from "node:test";
 import { hasCode } from "../../node/base/errors.ts";
+import { term } from "../../node/base/ids.ts";
 import { InvariantError } from "../../node/base/invariant.ts";
 import { decodeSlot, encodeSlot } from "../../node/storage/hard-state-slot.ts";
 import { type DiskCall, spyDisk, systemError } from "./spy-disk.ts";
-import { entries, layout, openDirectory, vote, withStores } from "./support.ts";
+import { entries, layout, node, openDirectory, vote, withStores } from "./support.ts";
 import { bytesOf, flipByte, onEachDisk, putFile } from "./test-disks.ts";
 
 const isHardState = ({ path }: DiskCall) => basename(path) === "hard-state";
@@ -99,6 +100,32 @@ onEachDisk((newPlace) => {
       },
       { disk },
     );
+  });
+
+  test("hard state: a write that the disk puts in the place of the other slot costs no vote, however often it starts again", async () => {
+    const { path, disk } = await newPlace();
+    await withStores(path, ({ log }) => log.persist({ hardState: vote(7, "n3"), append: [] }), { disk });
+    for (const target of [0, 1]) {
+      // Both slots have the vote; of the second write, which made that so, the other place got everything.
+      const file = await bytesOf(disk, layout(path).hardState, 8192);
+      const [even, odd] = [0, 4096].map((at) => Buffer.from(file.subarray(at, at + 512)));
+      const state = decodeSlot(even ?? file)?.state ?? assert.fail();
+      const sequence = 1 + Math.max(decodeSlot(even ?? file)?.sequence ?? 0, decodeSlot(odd ?? file)?.sequence ?? 0);
+      const misplaced = sequence % 2 === target ? sequence + 1 : sequence;
+      encodeSlot(misplaced, { ...state, term: term(9 + target), votedFor: node("n2") }).copy(file, target * 4096);
+      await putFile(disk, layout(path).hardState, file);
+      for (const start of [1, 2]) {
+        await withStores(
+          path,
+          async ({ log }) => {
+            assert.deepEqual(log.recovered.hardState, vote(9 + target, "n2"), `start ${start}`);
+            assert.equal(log.recovered.lostPromises, true);
+            assert.equal(log.recovered.promisedIndex, undefined);
+          },
+          { disk },
+        );
+      }
+    }
   });
 
   test("hard state: with both slots damaged the node is refused and told what to do, never a fresh voter", async () => {

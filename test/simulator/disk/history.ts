@@ -19,12 +19,16 @@ export class History {
   hardState: HardState = vote(base.term);
   /** The text of each entry ever acknowledged that was not replaced. */
   readonly lines = new Map<number, string>();
+  /** The texts of all others. */
+  readonly replacedLines = new Set<string>();
   lastIndex: number = base.index;
   /** Up to here it may be trimmed. */
   logBase: number = base.index;
   logUnderWay: LogStep | undefined;
   /** The catalog stands after one of these turns: the last one synced, and those after it. */
   turns: number[] = [0];
+  /** After these it stood once; only damage can bring one of them back. */
+  readonly formerTurns = new Set<number>();
   /** Of those, the last that was acknowledged: a kill takes no more than what is behind it. */
   turnTaken = 0;
   /** Since it was last found whole. */
@@ -39,6 +43,12 @@ export class History {
     return Number(/\/(\d+)/.exec(this.lines.get(index) ?? "/1")?.[1]);
   }
 
+  /** The catalog is synced after this turn. */
+  catalogIsAfter(turn: number): void {
+    for (const former of this.turns) this.formerTurns.add(former);
+    this.turns = [turn];
+  }
+
   /** A log step was acknowledged. */
   logged(step: LogStep): void {
     this.logUnderWay = undefined;
@@ -48,7 +58,10 @@ export class History {
     } else {
       this.hardState = step.hardState ?? this.hardState;
       this.lastIndex = step.append.at(-1)?.index ?? this.lastIndex;
-      for (const one of step.append) this.lines.set(one.index, lineOf(one));
+      for (const one of step.append) {
+        this.replacedLines.add(this.lines.get(one.index) ?? "");
+        this.lines.set(one.index, lineOf(one));
+      }
     }
   }
 
@@ -63,7 +76,7 @@ export class History {
     assert.ok(turns.includes(turn), `the catalog is after turn ${turn}, none of ${turns.join()}`);
     if (!hadPowerCut) assert.ok(turn >= turnTaken, `a kill took turns behind ${turn}, ${turnTaken} was there`);
     assert.deepEqual(rows, rowsAfter(turn).set("applied", applied));
-    this.turns = [turn];
+    this.catalogIsAfter(turn);
     this.turnTaken = turn;
     await this.#checkLog(log);
     await this.#checkBlobs(blobs);

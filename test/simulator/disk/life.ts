@@ -30,25 +30,26 @@ const carelessAttempts = 20;
 export async function live(options: LifeOptions): Promise<void> {
   const { disk, history, onOpen } = options;
   try {
-    const directory = await openDirectory(path, { disk });
-    if (directory.identity === undefined) await directory.claim(incarnation);
-    if (directory.identity?.clusterId === undefined) await directory.found(founding, [appliedRow(base)], base);
-    const stores = await directory.open();
-    const { boots } = directory;
-    const blobs = await openFileBlobStore({
-      dataDir: path,
-      boots,
-      disk,
-      logger: silentLogger,
-      metrics: undefined,
-      batching: true,
-    });
+    const { stores, blobs } = await openAll(disk);
     await history.check(stores, blobs);
     onOpen();
     await Promise.all([new Worker(options, stores).work(), storeBlobs(options, blobs)]);
   } catch (error) {
     if (!hasCode(error, "storage-failed")) throw error;
   }
+}
+
+/** Opens a node's stores and blobs, and founds what is blank. */
+export async function openAll(
+  disk: StorageDisk,
+): Promise<{ readonly stores: OpenedStores; readonly blobs: FileBlobStore }> {
+  const directory = await openDirectory(path, { disk });
+  if (directory.identity === undefined) await directory.claim(incarnation);
+  if (directory.identity?.clusterId === undefined) await directory.found(founding, [appliedRow(base)], base);
+  const stores = await directory.open();
+  const { boots } = directory;
+  const parts = { dataDir: path, boots, disk, logger: silentLogger, metrics: undefined, batching: true };
+  return { stores, blobs: await openFileBlobStore(parts) };
 }
 
 /** The one owner of log and catalog. */
@@ -118,7 +119,7 @@ class Worker {
     const writes = Array.from({ length: to - from + 1 }, (_, at) => writesOf(from + at)).flat();
     await this.#catalog.write([...writes, appliedRow(position(to + 1, history.termOf(to + 1)))], { sync });
     history.turnTaken = to;
-    if (sync) history.turns = [to];
+    if (sync) history.catalogIsAfter(to);
   }
 
   /** Forgets entries whose turns are synced in the catalog. */
@@ -143,7 +144,7 @@ class Worker {
     const step = { type: "replace", index: turn + 1 } as const;
     history.logUnderWay ??= step;
     this.#catalog = await installer.complete();
-    history.turns = [turn];
+    history.catalogIsAfter(turn);
     history.turnTaken = turn;
     await this.#stores.log.reset(at);
     history.logged(step);

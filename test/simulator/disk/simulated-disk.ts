@@ -26,7 +26,8 @@ export interface SimulatedDiskOptions {
 export interface DiskContent {
   readonly path: string;
   readonly type: "file" | "level";
-  readonly sizeBytes: number;
+  /** Where a bit of it can be flipped: its bytes, or its rows. */
+  readonly places: number;
 }
 
 /**
@@ -128,7 +129,7 @@ export class SimulatedDisk {
     return this.#machine.platter.contents().map(({ path, thing }) => ({
       path,
       type: thing.type,
-      sizeBytes: thing.type === "file" ? thing.size : thing.sizeBytes,
+      places: thing.type === "file" ? thing.size : thing.keys.length,
     }));
   }
 
@@ -151,10 +152,10 @@ export class SimulatedDisk {
   }
 
   #flipRow(level: SimulatedLevel, row: number, bit: number): boolean {
-    const key = level.keyAt(row);
-    if (key === undefined) return false;
-    this.events.note(level.flip(key, bit) === "log" ? "log-flipped" : "table-flipped");
-    return true;
+    const key = level.keys[row];
+    const hit = key === undefined ? undefined : level.flip(key, bit);
+    if (hit !== undefined) this.events.note(hit === "log" ? "log-flipped" : "table-flipped");
+    return hit !== undefined;
   }
 
   #end(): void {

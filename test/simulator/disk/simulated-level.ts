@@ -143,10 +143,9 @@ export class SimulatedLevel {
     this.sizeBytes = bytesOf(this.rows.all());
   }
 
-  /** The `at`-th key, with the log taken in. */
-  keyAt(at: number): string | undefined {
-    const changed = this.#batches.flatMap(({ changes }) => changes.map(({ key }) => key));
-    return [...this.rows.keys, ...changed][at];
+  /** Places where a row lies: as a row, or in a batch of the log. */
+  get keys(): readonly string[] {
+    return [...this.rows.keys, ...this.#batches.flatMap(({ changes }) => changes.map(({ key }) => key))];
   }
 
   /** Flips a bit of the row where it lies: in a table, which is served as it is, or in the log, which is read at the next start. */

@@ -51,10 +51,10 @@ function damaging(damage: (node: SimulatedNode, lots: Lots) => boolean): Fault {
 
 function flipping(part: string): (node: SimulatedNode, lots: Lots) => boolean {
   return ({ disk }, lots) => {
-    const targets = disk.contents().filter(({ path, sizeBytes }) => path.includes(part) && sizeBytes > 0);
+    const targets = disk.contents().filter(({ path, places }) => path.includes(part) && places > 0);
     if (targets.length === 0) return false;
-    const { path, type, sizeBytes } = lots.pick(targets);
-    return disk.flip(path, lots.int(type === "file" ? sizeBytes : 200), lots.int(1 << 16));
+    const { path, places } = lots.pick(targets);
+    return disk.flip(path, lots.int(places), lots.int(1 << 16));
   };
 }
 
