@@ -42,6 +42,8 @@ export class Checks {
   witnessOf(node: NodeId): ReplicationWitness {
     return {
       watch: (core, from) => {
+        // A process whose catalog was damaged begins anew, with one from a peer that may be older.
+        this.#metas.delete(node);
         this.#guard(() => this.consensus.started(node, from));
         return this.#watch(node, core);
       },
