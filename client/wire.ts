@@ -139,12 +139,18 @@ export const recordPage = z
   .meta({ id: "RecordPage" });
 export type RecordPage = z.infer<typeof recordPage>;
 
+const nodeState = z.enum(["up", "down", "unknown"]);
+const membership = z.enum(["voter", "learner", "leaving"]);
+
 const clusterNode = z.object({
   id: nodeId,
-  role: z.enum(["voter", "storage"]),
+  role: z.enum(["voter", "storage"]).meta({ description: "What it shall be" }),
+  membership: membership.meta({
+    description: "What it is: a learner follows and stores, and counts in no majority, for ever or until it is close",
+  }),
   zone: z.string(),
   api: z.object({ host: z.string(), port: z.int() }),
-  state: z.enum(["up", "down", "unknown"]),
+  state: nodeState,
   raft: z
     .object({ match: wholeNumber, applied: wholeNumber })
     .nullable()
@@ -171,6 +177,39 @@ export const clusterStatus = z
   })
   .meta({ id: "ClusterStatus" });
 export type ClusterStatusJson = z.infer<typeof clusterStatus>;
+
+const newNodeId = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, "must be 1 to 32 of a-z, 0-9 and -, not starting with -")
+  .meta({ description: "A node's name in the configuration", example: "n4" });
+const address = z.strictObject({ host: z.string().min(1).max(255), port: z.int().min(1).max(65_535) });
+
+/** The body of `POST /v1/cluster/nodes`. */
+export const addNodeRequest = z
+  .strictObject({
+    id: newNodeId,
+    peer: address.meta({ description: "Where its peer port answers, for every node of the group" }),
+  })
+  .meta({ id: "AddNodeRequest" });
+export type AddNodeRequest = z.infer<typeof addNodeRequest>;
+
+/** The answer of `POST /v1/cluster/nodes` and `DELETE /v1/cluster/nodes/{id}`, and the data of a `member` event. */
+export const nodeMembership = z
+  .object({ id: nodeId, membership: z.enum([...membership.options, "removed"]) })
+  .meta({ id: "NodeMembership" });
+export type NodeMembershipJson = z.infer<typeof nodeMembership>;
+
+/** The data of a `node` event. */
+export const nodeStateChange = z.object({ id: nodeId, state: nodeState }).meta({ id: "NodeStateChange" });
+export type NodeStateJson = z.infer<typeof nodeStateChange>;
+
+/** The body of `POST /v1/cluster/leader`. */
+export const moveLeadershipRequest = z.strictObject({ to: newNodeId }).meta({ id: "MoveLeadershipRequest" });
+export type MoveLeadershipRequest = z.infer<typeof moveLeadershipRequest>;
+
+/** The answer of `POST /v1/cluster/leader`, and the data of a `leader` event. */
+export const leadership = z.object({ leader: nodeId.nullable(), term: wholeNumber }).meta({ id: "Leadership" });
+export type Leadership = z.infer<typeof leadership>;
 
 /** The answer of `/livez`. */
 export const liveness = z.object({ live: z.literal(true), node: nodeId }).meta({ id: "Liveness" });

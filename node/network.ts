@@ -29,7 +29,14 @@ export interface Network {
 export const httpNetwork: Network = {
   openWaitingRoom: (at, options) => open(createWaitingRoom(options), at, "the API port"),
   openPeerPort: (at, options) => open(createPeerServer(options), at, "the peer port"),
-  openDoor: (at, options) => open(createApi(options).server, at, "the API port"),
+  openDoor: async (at, options) => {
+    const { server, endStreams } = createApi(options);
+    const close = await open(server, at, "the API port");
+    return (withinMs) => {
+      endStreams();
+      return close(withinMs);
+    };
+  },
   peerClient: (options) => new HttpPeerClient(options),
   peerStreams: (options) => createPeerStreams(options),
 };

@@ -32,6 +32,8 @@ export interface ApiLimits {
   readonly registrationsPerMinute: number;
   readonly failedAuthenticationsPerMinute: number;
   readonly requestsUnderWay: number;
+  /** Of these, event streams. */
+  readonly eventStreams: number;
   /** A reader may leave the bytes of its reply untouched this long before the connection is reset. */
   readonly downloadIdleMs: number;
   /** A request's header fields must have arrived by then. */
@@ -42,6 +44,7 @@ export const defaultApiLimits: ApiLimits = {
   registrationsPerMinute: 600,
   failedAuthenticationsPerMinute: 600,
   requestsUnderWay: 2000,
+  eventStreams: 256,
   downloadIdleMs: 60_000,
   headersTimeoutMs: 10_000,
 };

@@ -5,11 +5,19 @@ import { AttemptLimit } from "./attempt-limit.ts";
 import { Authenticator } from "./authenticator.ts";
 import type { ApiOptions } from "./context.ts";
 import { createDoorServer } from "./door-server.ts";
+import { EventStreams } from "./event-streams.ts";
 import { HttpMetrics } from "./http-metrics.ts";
 import { mountRoutes } from "./mount.ts";
 import { ProblemHandler } from "./problem-handler.ts";
 import { assignRequestId } from "./request-id.ts";
 import { apiRoutes } from "./routes.ts";
+
+export interface Api {
+  readonly app: express.Express;
+  readonly server: Server;
+  /** Ends the answers that have no end of their own, so that the server can be closed. */
+  readonly endStreams: () => void;
+}
 
 /**
  * The door for clients and operators.
@@ -21,7 +29,7 @@ import { apiRoutes } from "./routes.ts";
  *
  * The server does not listen yet. Close it with `server.close()`.
  */
-export function createApi(options: ApiOptions): { readonly app: express.Express; readonly server: Server } {
+export function createApi(options: ApiOptions): Api {
   const metrics = new HttpMetrics(options.metrics);
   const problems = new ProblemHandler(options);
   const failures = new AttemptLimit({
@@ -29,14 +37,15 @@ export function createApi(options: ApiOptions): { readonly app: express.Express;
     perMinute: options.limits.failedAuthenticationsPerMinute,
     clock: options.clock,
   });
+  const streams = new EventStreams(options.limits.eventStreams);
   const authenticator = new Authenticator({ depot: options.depot, adminToken: options.config.adminToken, failures });
-  const app = mountRoutes(apiRoutes(options, metrics), { options, authenticator, problems });
+  const app = mountRoutes(apiRoutes(options, metrics, streams), { options, authenticator, problems });
   const server = createDoorServer(options.limits);
   const admission = new Admission(options, app, metrics, problems);
   server.on("request", (request, response) => admission.admit(request, response));
   server.on("checkContinue", (request, response) => admission.admit(request, response));
   server.on("checkExpectation", (request, response) => admission.refuseExpectation(request, response));
-  return { app, server };
+  return { app, server, endStreams: () => streams.end() };
 }
 
 /** The first and the last to see a request: its id, its place among those under way, its metrics. */

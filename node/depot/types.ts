@@ -1,6 +1,7 @@
 import type { BlobId, ClientId, NodeId, Sha256, Staged } from "../base/ids.ts";
 import type { FileName } from "../catalog/names.ts";
 import type {
+  Address,
   BlobFacts,
   CatalogTotals,
   ClientRecord,
@@ -71,6 +72,23 @@ export interface ListPage {
   readonly next: string | undefined;
 }
 
+/** A learner follows and stores, and counts in no majority: for ever, or until it is close enough to vote. */
+export type Membership = "voter" | "learner" | "leaving";
+/** `unknown`: never heard of since this process started. */
+export type NodeState = "up" | "down" | "unknown";
+
+/** What came of a change of membership so far. */
+export interface NodeMembership {
+  readonly node: NodeId;
+  readonly membership: Membership | "removed";
+}
+
+/** Something in the group that is not as it was, as this node sees it. */
+export type ClusterEvent =
+  | { readonly type: "leader"; readonly leader: NodeId | undefined; readonly term: number }
+  | { readonly type: "node"; readonly node: NodeId; readonly state: NodeState }
+  | { readonly type: "member"; readonly node: NodeId; readonly membership: Membership | "removed" };
+
 export interface ClusterStatus {
   readonly cluster: string;
   readonly leader: NodeId | undefined;
@@ -78,7 +96,8 @@ export interface ClusterStatus {
   readonly commitIndex: number;
   readonly nodes: readonly {
     readonly member: MemberRecord;
-    readonly state: "up" | "down" | "unknown";
+    readonly membership: Membership;
+    readonly state: NodeState;
     readonly status: NodeStatus | undefined;
     readonly lastSeenWallMs: number | undefined;
   }[];
@@ -99,7 +118,8 @@ export interface LostReplica {
  *
  * A depositor's request is `authenticate` and then one verb. `authenticate` passes the read barrier, and the verb reads
  * the catalog after it: one barrier makes the whole request linearizable, so no verb passes a second one.
- * `clusterStatus` needs none: it tells how this node sees things.
+ * `clusterStatus` and `clusterEvents` need none: they tell how this node sees things. Neither do an operator's changes:
+ * they are decided in the log.
  */
 export interface Depot {
   registerClient(label: string | undefined): Promise<{ readonly client: ClientRecord; readonly secret: string }>;
@@ -113,6 +133,11 @@ export interface Depot {
   remove(clientId: ClientId, name: FileName, preconditions: Preconditions): Promise<void>;
   list(request: ListRequest): Promise<ListPage>;
   clusterStatus(): Promise<ClusterStatus>;
+  /** Calls `listener` with how the group stands, and then with each change, until the result is called. */
+  clusterEvents(listener: (event: ClusterEvent) => void): () => void;
+  addMember(id: NodeId, peer: Address): Promise<NodeMembership>;
+  removeMember(id: NodeId, options: { readonly acceptLoss: boolean }): Promise<NodeMembership>;
+  moveLeadership(to: NodeId): Promise<{ readonly term: number }>;
 }
 
 /** The depot of a running node, which also looks after the replicas on its own disk. */

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemChance } from "../../node/base/chance.ts";
+import { DepositoError } from "../../node/base/errors.ts";
 import {
   type ClientId,
   type ClusterId,
@@ -15,7 +16,7 @@ import {
 import { silentLogger } from "../../node/base/logger.ts";
 import { parseFileName } from "../../node/catalog/names.ts";
 import { readHolder } from "../../node/catalog/tables.ts";
-import type { FileRecord, MemberFacts } from "../../node/catalog/types.ts";
+import type { Address, FileRecord, MemberFacts } from "../../node/catalog/types.ts";
 import { createDepot } from "../../node/depot/depot.ts";
 import { BlobHolder } from "../../node/depot/local-holder.ts";
 import type { DepositAnswer, DepositRequest, LocalHolder, RunningDepot } from "../../node/depot/types.ts";
@@ -24,6 +25,7 @@ import { openFileBlobStore } from "../../node/storage/blobs/file-blob-store.ts";
 import { layoutOf } from "../../node/storage/layout.ts";
 import { systemDisk } from "../../node/storage/system/system-disk.ts";
 import type { BlobStore, StoredBlob } from "../../node/storage/types.ts";
+import type { Hello } from "../../node/transport/types.ts";
 import { InProcessLog, InProcessReplication } from "./in-process-log.ts";
 import { type HolderCall, InProcessPeers, type Wire, watchedHolder } from "./in-process-peers.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -60,6 +62,10 @@ export class DepotCluster implements Wire {
   secret = "";
   /** Interferes with calls to holders; see `HolderCall`. */
   onCall: (call: HolderCall) => void | Promise<void> = () => undefined;
+  /** Who answers at an address: nobody, unless a test says so. */
+  onHello: (address: Address) => Hello = ({ host, port }) => {
+    throw new DepositoError("peer-unreachable", `${host}:${port}: nobody there`);
+  };
   readonly #down = new Set<NodeId>();
   readonly #folder: string;
   readonly #options: DepotClusterOptions;
@@ -113,6 +119,9 @@ export class DepotCluster implements Wire {
   async before(call: HolderCall): Promise<void> {
     this.calls.push(call);
     await this.onCall(call);
+  }
+  async hello(address: Address): Promise<Hello> {
+    return this.onHello(address);
   }
   isDown(node: NodeId): boolean {
     return this.#down.has(node);

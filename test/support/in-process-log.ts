@@ -1,5 +1,6 @@
 import { DepositoError } from "../../node/base/errors.ts";
 import { type LogIndex, logIndex, type NodeId, newCommandId, term } from "../../node/base/ids.ts";
+import { Listeners } from "../../node/base/listeners.ts";
 import { applyEntries, type CatalogMeta, foundingWrites } from "../../node/catalog/apply.ts";
 import { encodeProposal } from "../../node/catalog/codec.ts";
 import { readMembers } from "../../node/catalog/tables.ts";
@@ -38,10 +39,16 @@ export class InProcessReplication implements Replication {
   readonly #self: NodeId;
   readonly #log: InProcessLog;
   readonly #listeners = new Set<(rows: readonly HolderRow[]) => void>();
+  readonly #groupListeners = new Listeners<void>();
+  /** Who leads: this node, unless a test says otherwise. */
+  #leader: NodeId | undefined;
+  /** To whom leadership was asked to go, in order; a test may let it. */
+  readonly transfers: NodeId[] = [];
   #meta: CatalogMeta;
 
   constructor(self: NodeId, log: InProcessLog) {
     this.#self = self;
+    this.#leader = self;
     this.#log = log;
     const { writes, meta } = foundingWrites(log.founding);
     this.catalog.write(writes);
@@ -71,10 +78,11 @@ export class InProcessReplication implements Replication {
   catchUp(): void {
     while (!this.isCut && this.applied - 1 < this.#log.entries.length) {
       const entry = this.#log.entries[this.applied - 1] as Entry;
-      const { writes, meta, results, ownerRows } = applyEntries(this.catalog, this.#meta, [entry]);
+      const { writes, meta, results, ownerRows, members } = applyEntries(this.catalog, this.#meta, [entry]);
       this.catalog.write(writes);
       this.#meta = meta;
       for (const { index, outcome } of results) this.#outcomes.set(index, outcome);
+      if (members !== undefined) this.#groupListeners.tell();
       const own = ownerRows.filter(({ node }) => node === this.#self);
       if (own.length > 0) for (const listener of this.#listeners) listener(own);
     }
@@ -97,16 +105,23 @@ export class InProcessReplication implements Replication {
   configuration(): Configuration {
     return this.#meta.configuration;
   }
-  transferLeadership(): void {}
-  onGroupChange(): () => void {
-    return () => undefined;
+  transferLeadership(to: NodeId): void {
+    this.transfers.push(to);
+  }
+  onGroupChange(listener: () => void): () => void {
+    return this.#groupListeners.add(listener);
+  }
+  /** Another node leads now, or nobody. */
+  follow(leader: NodeId | undefined): void {
+    this.#leader = leader;
+    this.#groupListeners.tell();
   }
   raft(): RaftStatus {
     const { applied, configuration } = this.#meta;
     return {
       role: "leader",
       term: term(1),
-      leader: this.#self,
+      leader: this.#leader,
       commitIndex: applied.index,
       applied: applied.index,
       last: applied,

@@ -1,6 +1,6 @@
 import { DepositoError } from "../../node/base/errors.ts";
 import type { BlobId, NodeId, Staged } from "../../node/base/ids.ts";
-import type { BlobFacts } from "../../node/catalog/types.ts";
+import type { Address, BlobFacts } from "../../node/catalog/types.ts";
 import type { LocalHolder } from "../../node/depot/types.ts";
 import type { BlobSink, Hello, PeerClient, SnapshotChunk } from "../../node/transport/types.ts";
 
@@ -19,6 +19,8 @@ export interface Wire {
   before(call: HolderCall): void | Promise<void>;
   /** The byte of a blob at which reading it from this node breaks off. */
   readonly breaksReadsAt: Map<NodeId, number>;
+  /** Who answers at an address. */
+  hello(address: Address): Promise<Hello>;
 }
 
 export function unreachable(node: NodeId): DepositoError {
@@ -62,8 +64,8 @@ export class InProcessPeers implements PeerClient {
     await this.#wire.holder(on).discard(blobIds);
   }
 
-  hello(): Promise<Hello> {
-    throw new Error("not part of these tests");
+  hello(address: Address): Promise<Hello> {
+    return this.#wire.hello(address);
   }
   snapshotChunk(): Promise<SnapshotChunk> {
     throw new Error("not part of these tests");

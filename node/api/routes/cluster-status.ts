@@ -35,20 +35,21 @@ function clusterStatusJson({
   totals,
   trouble,
 }: ClusterStatus): ClusterStatusJson {
-  const { wanted, present, missing } = totals;
+  const { wanted, present, missing, unplaced } = totals;
   return {
     cluster,
     leader: leader ?? null,
     term,
     commitIndex,
     nodes: nodes.map(nodeJson),
-    replicas: { wanted, present, missing },
+    replicas: { wanted, present, missing: missing + unplaced },
     trouble: trouble ?? null,
   };
 }
 
 function nodeJson({
   member,
+  membership,
   state,
   status,
   lastSeenWallMs,
@@ -56,6 +57,7 @@ function nodeJson({
   return {
     id: member.id,
     role: member.role,
+    membership,
     zone: member.zone,
     api: { host: member.api.host, port: member.api.port },
     state,

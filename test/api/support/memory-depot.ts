@@ -18,8 +18,9 @@ import {
 } from "../../../node/base/ids.ts";
 import type { FileName } from "../../../node/catalog/names.ts";
 import { fileTag, recordTag, refuseByPreconditions } from "../../../node/catalog/preconditions.ts";
-import type { ClientRecord, FileRecord, Preconditions } from "../../../node/catalog/types.ts";
+import type { Address, ClientRecord, FileRecord, Preconditions } from "../../../node/catalog/types.ts";
 import type {
+  ClusterEvent,
   ClusterStatus,
   DepositAnswer,
   DepositRequest,
@@ -27,6 +28,7 @@ import type {
   EditRequest,
   ListPage,
   ListRequest,
+  NodeMembership,
   Retrieval,
 } from "../../../node/depot/types.ts";
 
@@ -51,6 +53,10 @@ export class MemoryDepot implements Depot {
   readScript: ReadScript | undefined;
   /** Settles `deposit` only after this; for tests of what happens meanwhile. */
   beforeDecision: Promise<void> = Promise.resolve();
+  /** Who follows events; a test tells them. */
+  readonly eventListeners = new Set<(event: ClusterEvent) => void>();
+  /** What operators asked for. */
+  readonly changes: unknown[] = [];
   /** Deposits that were begun and have not ended. */
   depositsUnderWay = 0;
   /** The errors deposits ended with, in order. */
@@ -245,6 +251,7 @@ export class MemoryDepot implements Depot {
           life: logIndex(1),
           sweptUpTo: staged(0),
         },
+        membership: "voter",
         state: "unknown",
         status: undefined,
         lastSeenWallMs: undefined,
@@ -252,6 +259,30 @@ export class MemoryDepot implements Depot {
       totals: { files: this.#files.size, bytes: 0, wanted: replicas, present: replicas, missing: 0, unplaced: 0 },
       trouble: undefined,
     };
+  }
+
+  clusterEvents(listener: (event: ClusterEvent) => void): () => void {
+    listener({ type: "leader", leader: memoryNodes[0], term: 3 });
+    this.eventListeners.add(listener);
+    return () => this.eventListeners.delete(listener);
+  }
+
+  async addMember(node: NodeId, peer: Address): Promise<NodeMembership> {
+    this.#failIfTold();
+    this.changes.push({ add: node, peer });
+    return { node, membership: "learner" };
+  }
+
+  async removeMember(node: NodeId, { acceptLoss }: { readonly acceptLoss: boolean }): Promise<NodeMembership> {
+    this.#failIfTold();
+    this.changes.push({ remove: node, acceptLoss });
+    return { node, membership: "leaving" };
+  }
+
+  async moveLeadership(to: NodeId): Promise<{ term: number }> {
+    this.#failIfTold();
+    this.changes.push({ lead: to });
+    return { term: 4 };
   }
 
   #stored(clientId: ClientId, name: FileName): StoredFile {

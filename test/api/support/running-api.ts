@@ -30,6 +30,7 @@ export interface ApiSettings {
 export interface RunningApi {
   readonly app: Express;
   readonly server: Server;
+  readonly endStreams: () => void;
   readonly port: number;
   readonly depot: MemoryDepot;
   /** What the API asked the process to die of. */
@@ -52,7 +53,7 @@ export async function startApi(settings: ApiSettings = {}): Promise<RunningApi> 
   const depot = new MemoryDepot(clock);
   const fatal: unknown[] = [];
   const running = { readiness: { ready: true, reasons: [] as readonly string[] } };
-  const { app, server } = createApi({
+  const { app, server, endStreams } = createApi({
     depot,
     replication: { readiness: () => running.readiness, raft: () => raftStatus },
     config: configOf(settings),
@@ -68,7 +69,7 @@ export async function startApi(settings: ApiSettings = {}): Promise<RunningApi> 
   after(() => closeServer(server));
   const { port } = server.address() as AddressInfo;
   const client = await newClient(depot);
-  return Object.assign(running, { app, server, port, depot, fatal, http: supertest(server), client });
+  return Object.assign(running, { app, server, endStreams, port, depot, fatal, http: supertest(server), client });
 }
 
 /** Registers one more client behind the API's back. */
