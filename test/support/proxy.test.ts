@@ -76,6 +76,43 @@ test("Proxy: a cut one way lets the other way pass", async (t) => {
   assert.equal(await heard(socket, 1000), "second");
 });
 
+test("Proxy: cuts overlap, and bytes pass once the last of them is healed", async (t) => {
+  const { network, dial } = await echoNetwork(t);
+  const socket = await dial();
+  const [first, second] = [network.cut("n1", "n2"), network.isolate("n1")];
+  socket.write("held");
+  first();
+  first(); // a second time does nothing
+  assert.equal(await heard(socket, 100), undefined);
+  second();
+  assert.equal(await heard(socket, 1000), "held");
+});
+
+test("Proxy: jitter keeps the order, and ends with its disturbance", async (t) => {
+  const { network, dial } = await echoNetwork(t);
+  const socket = await dial();
+  socket.setNoDelay(true);
+  const heal = network.disturb([["n1", "n2"]], { delayMs: 5, jitterMs: 40 });
+  const expected = "0123456789";
+  let received = "";
+  const all = new Promise<void>((resolve) => {
+    socket.on("data", (chunk: Buffer) => {
+      received += chunk.toString();
+      if (received.length >= expected.length) resolve();
+    });
+  });
+  for (const digit of expected) {
+    socket.write(digit);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await all;
+  assert.equal(received, expected);
+  heal();
+  network.disturb([["n1", "n2"]], { delayMs: 60_000 })();
+  socket.write("at once");
+  assert.equal(await heard(socket, 1000), "at once");
+});
+
 test("Proxy: a delay holds for each way", async (t) => {
   const { network, dial } = await echoNetwork(t);
   const socket = await dial();
@@ -97,6 +134,24 @@ test("Proxy: reset breaks what is open and welcomes new connections", async (t) 
   const again = await dial();
   again.write("again");
   assert.equal(await heard(again, 1000), "again");
+});
+
+test("Proxy: nothing is left of connections that are reset while they end", async (t) => {
+  const { network, dial } = await echoNetwork(t);
+  const socket = await dial();
+  socket.on("error", () => undefined);
+  network.cut("n1", "n2");
+  socket.write("held, and the end behind it");
+  socket.end();
+  await once(socket, "finish");
+  await heard(socket, 50);
+  network.heal(); // passes both on, and the end of it is on its way
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  await network.close();
+  await closed;
+  await new Promise((resolve) => setImmediate(resolve));
+  const left = process.getActiveResourcesInfo().filter((resource) => resource === "TCPSocketWrap");
+  assert.ok(left.length <= 1, `${left.length} sockets are left, not only the server's end`);
 });
 
 test("Proxy: more bytes than it holds pass in order", async (t) => {

@@ -1,5 +1,20 @@
 import { type AddressInfo, createServer, connect as dial, type Server, type Socket } from "node:net";
 
+/** `from` and `to`: what `from` says to `to`. */
+export type Direction = readonly [from: string, to: string];
+
+/** What happens to bytes on their way. */
+export interface Disturbance {
+  /** Nothing passes. */
+  readonly isCut?: boolean;
+  readonly delayMs?: number;
+  /** Each chunk takes up to so much longer, by chance; their order is kept. */
+  readonly jitterMs?: number;
+}
+
+/** Ends one disturbance; what no other one holds back arrives. A second call does nothing. */
+export type Heal = () => void;
+
 /**
  * The network between the nodes of a test, in this process: one proxy for each directed pair.
  *
@@ -7,7 +22,8 @@ import { type AddressInfo, createServer, connect as dial, type Server, type Sock
  *
  * What n1 says to n2 travels both on the connections n1 opened and, as replies, on those n2 opened; a cut or delay "from n1
  * to n2" holds for both. Cut means held back, as when packets are lost and sent again: nothing is refused or reset, a
- * connection that is opened meanwhile just hears nothing, and after `heal` what was held arrives.
+ * connection that is opened meanwhile just hears nothing, and after `heal` what was held arrives. Disturbances of one way
+ * overlap: it is cut while any of them cuts it, and the longest delay counts.
  */
 export class PeerNetwork {
   readonly #links: readonly Link[];
@@ -16,7 +32,7 @@ export class PeerNetwork {
 
   private constructor(links: readonly Link[]) {
     this.#links = links;
-    for (const { from, to } of links) this.#ways.set(`${from}→${to}`, { isCut: false, delayMs: 0 });
+    for (const { from, to } of links) this.#ways.set(`${from}→${to}`, new Way());
   }
 
   /** Opens the proxies in front of the peers' real ports. */
@@ -36,26 +52,38 @@ export class PeerNetwork {
     );
   }
 
+  /** Disturbs the given ways until it is healed. */
+  disturb(directions: readonly Direction[], disturbance: Disturbance): Heal {
+    const ways = directions.map(([from, to]) => this.#way(from, to));
+    // Of its own: the same object may disturb twice.
+    const own = { ...disturbance };
+    for (const way of ways) way.disturbances.add(own);
+    this.#pump(ways);
+    return () => {
+      for (const way of ways) way.disturbances.delete(own);
+      this.#pump(ways);
+    };
+  }
+
   /** Neither hears the other. */
-  cut(one: string, other: string): void {
-    this.cutOneWay(one, other);
-    this.cutOneWay(other, one);
+  cut(one: string, other: string): Heal {
+    return this.disturb(bothWays(one, other), { isCut: true });
   }
 
   /** `to` hears nothing from `from`, but `from` still hears `to`. */
-  cutOneWay(from: string, to: string): void {
-    this.#change(from, to, { isCut: true });
+  cutOneWay(from: string, to: string): Heal {
+    return this.disturb([[from, to]], { isCut: true });
   }
 
   /** Cuts one node off from all others. */
-  isolate(id: string): void {
-    for (const other of this.#others(id)) this.cut(id, other);
+  isolate(id: string): Heal {
+    const directions = this.#othersThan(id).flatMap((other) => bothWays(id, other));
+    return this.disturb(directions, { isCut: true });
   }
 
   /** Everything between the two arrives that much later, each way. */
-  delay(one: string, other: string, delayMs: number): void {
-    this.#change(one, other, { delayMs });
-    this.#change(other, one, { delayMs });
+  delay(one: string, other: string, delayMs: number): Heal {
+    return this.disturb(bothWays(one, other), { delayMs });
   }
 
   /** Resets the connections between the two that are open now; new ones are welcome. */
@@ -65,7 +93,7 @@ export class PeerNetwork {
 
   /** Ends every cut and delay; what was held back arrives. */
   heal(): void {
-    for (const way of this.#ways.values()) Object.assign(way, { isCut: false, delayMs: 0 });
+    for (const way of this.#ways.values()) way.disturbances.clear();
     for (const link of this.#links) link.pump();
   }
 
@@ -79,19 +107,40 @@ export class PeerNetwork {
     return way;
   }
 
-  #change(from: string, to: string, change: Partial<Way>): void {
-    Object.assign(this.#way(from, to), change);
-    for (const link of this.#links) if (link.joins(from, to)) link.pump();
+  #pump(ways: readonly Way[]): void {
+    for (const link of this.#links) link.pump(ways);
   }
 
-  #others(id: string): string[] {
+  #othersThan(id: string): string[] {
     return this.#links.filter((link) => link.from === id).map((link) => link.to);
   }
 }
 
-interface Way {
-  isCut: boolean;
-  delayMs: number;
+/** What each says to the other. */
+export function bothWays(one: string, other: string): readonly Direction[] {
+  return [
+    [one, other],
+    [other, one],
+  ];
+}
+
+/** What holds for bytes in one direction between two nodes. */
+class Way {
+  readonly disturbances = new Set<Disturbance>();
+
+  get isCut(): boolean {
+    return this.#all().some(({ isCut }) => isCut === true);
+  }
+  get delayMs(): number {
+    return Math.max(0, ...this.#all().map(({ delayMs }) => delayMs ?? 0));
+  }
+  get jitterMs(): number {
+    return Math.max(0, ...this.#all().map(({ jitterMs }) => jitterMs ?? 0));
+  }
+
+  #all(): readonly Disturbance[] {
+    return [...this.disturbances];
+  }
 }
 
 /** One proxy: connections that `from` opens to `to`. */
@@ -125,8 +174,8 @@ class Link {
       this.#connections.add(connection);
       const end = () => {
         // A node that is gone resets; so does its proxy. A reset is not held back by a cut: no test needs that.
-        near.resetAndDestroy();
-        far.resetAndDestroy();
+        reset(near);
+        reset(far);
         this.#connections.delete(connection);
       };
       for (const socket of connection.sockets) {
@@ -142,12 +191,14 @@ class Link {
     });
   }
 
-  pump(): void {
-    for (const { flows } of this.#connections) for (const flow of flows) flow.pump();
+  /** Lets pass what may pass now; on some ways only, if they are given. */
+  pump(ways?: readonly Way[]): void {
+    for (const { flows } of this.#connections)
+      for (const flow of flows) if (ways === undefined || ways.includes(flow.way)) flow.pump();
   }
 
   resetConnections(): void {
-    for (const { sockets } of this.#connections) for (const socket of sockets) socket.resetAndDestroy();
+    for (const { sockets } of this.#connections) sockets.forEach(reset);
     this.#connections.clear();
   }
 
@@ -157,14 +208,21 @@ class Link {
   }
 }
 
+/** Node cannot reset a connection whose end is on its way: it would keep the socket for ever, and spin when the process ends. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 const maxHeldBytes = 1 << 20;
 
 /** Bytes in one direction of one connection, in order, each when the way lets it pass. */
 class Flow {
+  readonly way: Way;
   readonly #source: Socket;
   readonly #target: Socket;
-  readonly #way: Way;
-  readonly #held: { readonly chunk: Buffer; readonly arrivedAt: number }[] = [];
+  /** `luck`: which part of the jitter it gets. */
+  readonly #held: { readonly chunk: Buffer; readonly arrivedAt: number; readonly luck: number }[] = [];
   #heldBytes = 0;
   #ended = false;
   #timer: NodeJS.Timeout | undefined;
@@ -172,9 +230,9 @@ class Flow {
   constructor(source: Socket, target: Socket, way: Way) {
     this.#source = source;
     this.#target = target;
-    this.#way = way;
+    this.way = way;
     source.on("data", (chunk: Buffer) => {
-      this.#held.push({ chunk, arrivedAt: performance.now() });
+      this.#held.push({ chunk, arrivedAt: performance.now(), luck: Math.random() });
       this.#heldBytes += chunk.length;
       if (this.#heldBytes > maxHeldBytes) source.pause();
       this.pump();
@@ -190,9 +248,10 @@ class Flow {
   /** Passes on all that may pass now. */
   pump(): void {
     clearTimeout(this.#timer);
-    if (this.#way.isCut || this.#target.destroyed) return;
+    const { isCut, delayMs, jitterMs } = this.way;
+    if (isCut || this.#target.destroyed) return;
     for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
-      const waitMs = first.arrivedAt + this.#way.delayMs - performance.now();
+      const waitMs = first.arrivedAt + delayMs + first.luck * jitterMs - performance.now();
       if (waitMs > 0) {
         this.#timer = setTimeout(() => this.pump(), waitMs);
         return;
