@@ -25,7 +25,7 @@ export interface Answer {
   readonly text: string;
 }
 
-const limitMs = 5000;
+const defaultLimitMs = 5000;
 
 /** One short request to a node. Never throws for a node that is not there: that answers undefined. */
 export async function ask(
@@ -35,6 +35,7 @@ export async function ask(
     readonly authorization?: string;
     readonly json?: unknown;
     readonly dispatcher?: Dispatcher;
+    readonly limitMs?: number;
   } = {},
 ): Promise<Answer | undefined> {
   try {
@@ -45,7 +46,7 @@ export async function ask(
         ...(options.json === undefined ? {} : { "content-type": "application/json" }),
       },
       body: options.json === undefined ? null : JSON.stringify(options.json),
-      signal: AbortSignal.timeout(limitMs),
+      signal: AbortSignal.timeout(options.limitMs ?? defaultLimitMs),
       ...(options.dispatcher === undefined ? {} : { dispatcher: options.dispatcher }),
     });
     return { status: answer.statusCode, text: await answer.body.text() };
@@ -76,9 +77,9 @@ export async function readiness(
 export async function clusterStatus(
   api: string,
   authorization: string,
-  dispatcher?: Dispatcher,
+  options: { readonly dispatcher?: Dispatcher; readonly limitMs?: number } = {},
 ): Promise<ClusterStatus | undefined> {
-  const answer = await ask(`${api}/v1/cluster`, { authorization, ...(dispatcher === undefined ? {} : { dispatcher }) });
+  const answer = await ask(`${api}/v1/cluster`, { authorization, ...options });
   return answer?.status === 200 ? (JSON.parse(answer.text) as ClusterStatus) : undefined;
 }
 

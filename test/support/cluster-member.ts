@@ -64,6 +64,11 @@ export class ClusterMember {
     });
   }
 
+  /** Hands over `crashes`, for a judge who knows which of them are to be expected; they are forgotten here. */
+  takeCrashes(): readonly string[] {
+    return this.#unasked.splice(0);
+  }
+
   /** The test wants this node to end by itself: that is no crash. */
   expectEnd(): void {
     this.#isEndAsked = true;

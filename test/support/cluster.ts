@@ -46,7 +46,10 @@ const testTimings = {
   limits: { maxFileBytes: 1_099_511_627_776, uploadIdleMs: 10_000, minFreeBytes: 1 << 20 },
 };
 const readyLimitMs = 30_000;
+const statusLimitMs = 2000;
 const pollMs = 25;
+/** For looking at what a failed test left: its folders, logs included, then stay. */
+const keepFolders = process.env["DEPOSITO_TEST_KEEP"] !== undefined;
 const preload = join(import.meta.dirname, "dial-through-proxies.ts");
 
 /** A real cluster on free ports in a folder of its own; everything it started ends with `close`, or with this process. */
@@ -57,6 +60,7 @@ export class Cluster {
   readonly configFile: string;
   readonly #network: PeerNetwork | undefined;
   readonly #needsAdmin: boolean;
+  #isFolderKept = keepFolders;
   readonly #dispatcher = new Agent({ connect: { timeout: 2000 }, keepAliveTimeout: 1000 });
 
   private constructor(parts: {
@@ -137,18 +141,23 @@ export class Cluster {
     return this.#network;
   }
 
-  /** What the cluster says of itself, through the first node that answers; undefined when none does now. */
-  async status(): Promise<ClusterStatus | undefined> {
-    for (const member of this.members.filter(({ isAwake }) => isAwake)) {
-      const status = await clusterStatus(member.api, bearer(this.secrets), this.#dispatcher);
-      if (status !== undefined) return status;
-    }
-    return undefined;
+  /** What the cluster says of itself: of the nodes that answer now, one that knows a leader, of the newest term; or undefined. */
+  async status(limitMs = statusLimitMs): Promise<ClusterStatus | undefined> {
+    const asked = this.members.filter(({ isAwake }) => isAwake).map((member) => this.#statusOf(member, limitMs));
+    return (await Promise.all(asked))
+      .filter((status) => status !== undefined)
+      .toSorted(
+        (one, other) => Number(other.leader !== null) - Number(one.leader !== null) || other.term - one.term,
+      )[0];
+  }
+
+  #statusOf(member: ClusterMember, limitMs = statusLimitMs): Promise<ClusterStatus | undefined> {
+    return clusterStatus(member.api, bearer(this.secrets), { dispatcher: this.#dispatcher, limitMs });
   }
 
   /** The leader, if a node that is awake says so now. */
-  async leader(): Promise<ClusterMember | undefined> {
-    const leader = (await this.status())?.leader;
+  async leader(limitMs = statusLimitMs): Promise<ClusterMember | undefined> {
+    const leader = (await this.status(limitMs))?.leader;
     if (leader === undefined || leader === null) return undefined;
     const member = this.node(leader);
     return member.isAwake ? member : undefined;
@@ -188,8 +197,8 @@ export class Cluster {
   async waitAcquainted(limitMs = readyLimitMs): Promise<void> {
     const awake = this.members.filter(({ isAwake }) => isAwake);
     await this.until("the nodes have heard from each other", limitMs, async () => {
-      for (const { api } of awake) {
-        const status = await clusterStatus(api, bearer(this.secrets), this.#dispatcher);
+      for (const member of awake) {
+        const status = await this.#statusOf(member);
         const up = status?.nodes.filter(({ state }) => state === "up").map(({ id }) => id) ?? [];
         if (!awake.every(({ id }) => up.includes(id))) return undefined;
       }
@@ -206,7 +215,7 @@ export class Cluster {
       async () => {
         // Each of them: one that has not applied the last change yet does not know what is missing.
         for (const member of this.members.filter(({ isAwake }) => isAwake)) {
-          last = await clusterStatus(member.api, bearer(this.secrets), this.#dispatcher);
+          last = await this.#statusOf(member);
           if (last === undefined || last.replicas.missing > 0) return undefined;
         }
         return true;
@@ -277,18 +286,25 @@ export class Cluster {
     for (const member of this.members) void member.kill();
   }
 
+  /** Its folder stays, logs included, to be looked at. */
+  keepFolder(): void {
+    this.#isFolderKept = true;
+  }
+
+  /** Removes the folder, unless it is kept. */
+  removeFolder(): void {
+    if (!this.#isFolderKept) rmSync(this.folder, { recursive: true, force: true });
+  }
+
   /** Ends all of it and removes the folder. */
   async close(): Promise<void> {
     liveClusters.delete(this);
     await Promise.all(this.members.map((member) => member.kill()));
     await this.#network?.close();
     await this.#dispatcher.destroy();
-    if (!keepFolders) rmSync(this.folder, { recursive: true, force: true });
+    this.removeFolder();
   }
 }
-
-/** For looking at what a failed test left: its folders, logs included, then stay. */
-const keepFolders = process.env["DEPOSITO_TEST_KEEP"] !== undefined;
 
 /**
  * A cluster that is up, for one test; it ends with the test, and says what its nodes logged when the test failed. A node that
@@ -313,7 +329,12 @@ const liveClusters = new Set<Cluster>();
 process.on("exit", () => {
   for (const cluster of liveClusters) {
     cluster.killAll();
-    if (!keepFolders) rmSync(cluster.folder, { recursive: true, force: true });
+    cluster.removeFolder();
   }
 });
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    // Whoever listens besides wants to end in its own way.
+    if (process.listenerCount(signal) === 0) process.exit(130);
+  });
+}

@@ -26,7 +26,8 @@ export function replicasIn(dataDir: string): ReplicaOnDisk[] {
     .flatMap((entry) => readReplica(join(entry.parentPath, entry.name)));
 }
 
-function readReplica(path: string): ReplicaOnDisk[] {
+/** One file; none if it is gone, or no blob. */
+export function readReplica(path: string): ReplicaOnDisk[] {
   let file: Buffer;
   try {
     file = readFileSync(path);
@@ -34,10 +35,16 @@ function readReplica(path: string): ReplicaOnDisk[] {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
   }
-  if (file.length < headerBytes || file.toString("latin1", 0, 8) !== "deposito") return [];
-  const sha256 = file.toString("hex", sha256At, sha256At + 32);
+  const sha256 = shaOfHeader(file);
+  if (sha256 === undefined) return [];
   const sizeBytes = Number(file.readBigUInt64BE(sizeAt));
   const plain = file.subarray(headerBytes, headerBytes + sizeBytes);
   const intact = plain.length === sizeBytes && createHash("sha256").update(plain).digest("hex") === sha256;
   return [{ path, sha256, sizeBytes, intact }];
+}
+
+/** The digest that the header of a blob names; undefined when there is no such header. */
+export function shaOfHeader(file: Buffer): string | undefined {
+  if (file.length < headerBytes || file.toString("latin1", 0, 8) !== "deposito") return undefined;
+  return file.toString("hex", sha256At, sha256At + 32);
 }

@@ -1,15 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A disk of its own in memory, with a place for what fills it. */
+/** A disk of its own in memory, as large as it is told to be. */
 export interface SmallDisk {
   /** Where it is mounted. */
   readonly path: string;
-  /** Leaves about `freeBytes` of it. */
+  /** Makes it so small that about `freeBytes` are left; at once, however full or empty it is. */
   fill(freeBytes: number): void;
-  /** Takes the filling away. */
+  /** Gives it its size back. */
   free(): void;
   unmount(): void;
 }
@@ -24,12 +24,15 @@ export function mayMount(): boolean {
   }
 }
 
+const fillAttempts = 5;
+
 /** @throws where mounting is not allowed. */
 export function mountSmallDisk(sizeMiB: number): SmallDisk {
   const path = mkdtempSync(join(tmpdir(), "deposito-disk-"));
-  const filler = join(path, "lost+found");
+  const mount = (...options: string[]) =>
+    execFileSync("mount", ["-t", "tmpfs", "-o", options.join(","), "tmpfs", path], { stdio: "ignore" });
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizeMiB}m`, "tmpfs", path], { stdio: "ignore" });
+    mount(`size=${sizeMiB}m`);
   } catch (error) {
     rmSync(path, { recursive: true });
     throw error;
@@ -37,12 +40,18 @@ export function mountSmallDisk(sizeMiB: number): SmallDisk {
   return {
     path,
     fill: (freeBytes) => {
-      // Without what fills it already: writing the file anew would give that back.
-      rmSync(filler, { force: true });
-      const { bavail, bsize } = statfsSync(path);
-      writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - freeBytes)));
+      for (let attempt = 1; ; attempt++) {
+        const { blocks, bfree, bsize } = statfsSync(path);
+        try {
+          mount("remount", `size=${Math.max(bsize, (blocks - bfree) * bsize + freeBytes)}`);
+          return;
+        } catch (error) {
+          // A disk cannot become smaller than what was written to it meanwhile.
+          if (attempt === fillAttempts) throw error;
+        }
+      }
     },
-    free: () => rmSync(filler, { force: true }),
+    free: () => void mount("remount", `size=${sizeMiB}m`),
     unmount: () => {
       execFileSync("umount", ["--lazy", path]);
       rmSync(path, { recursive: true });
