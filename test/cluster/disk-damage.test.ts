@@ -3,11 +3,11 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { seededRandom } from "../linearizability/faults.ts";
 import type { ApiClient, RecordBody } from "../support/api-client.ts";
 import { type Cluster, startCluster } from "../support/cluster.ts";
 import type { ClusterMember } from "../support/cluster-member.ts";
 import { damage, flipBits, levelFiles, levelFolder } from "../support/disk-faults.ts";
+import { seededRandom } from "../support/seeded-random.ts";
 import { mayMount, mountSmallDisk } from "../support/small-disk.ts";
 
 const nodeIds = ["n1", "n2", "n3"] as const;

@@ -1,0 +1,63 @@
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import type { ApiClient } from "../support/api-client.ts";
+import { Cluster } from "../support/cluster.ts";
+import { mayMount, mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
+import { DamageRules } from "./damage-rules.ts";
+import type { Field } from "./field.ts";
+import { NodeGrip } from "./grips.ts";
+import { Ledger } from "./ledger.ts";
+import { LogReader } from "./log-audit.ts";
+import { ReplicaIndex } from "./replica-index.ts";
+
+const smallDiskMiB = 1024;
+/** Not one of those whose metadata may be damaged: these are the last. */
+const smallDiskPlace = 1;
+
+/** One cluster for a whole campaign: its folders, what it acknowledged and the client that asked live from round to round. */
+export interface Arena {
+  readonly field: Field;
+  readonly logs: LogReader;
+  /** The one depositor; registered when the cluster runs for the first time. */
+  client(): Promise<ApiClient>;
+  /** Ends it; its folder goes, or stays to be looked at with all data directories in it. */
+  close(folder: "remove" | "keep"): Promise<void>;
+}
+
+/** Lays a cluster out behind proxies, one of its disks small if this machine allows; starts nothing. */
+export async function openArena(nodes: number): Promise<Arena> {
+  const disks = new Map<string, SmallDisk>();
+  const cluster = await Cluster.create({
+    nodes,
+    proxied: true,
+    shape: (usual) =>
+      usual.map((node, place) => {
+        if (place !== smallDiskPlace || !mayMount()) return node;
+        const disk = mountSmallDisk(smallDiskMiB);
+        disks.set(node.id, disk);
+        return { ...node, dataDir: disk.path };
+      }),
+  });
+  const field: Field = {
+    cluster,
+    grips: cluster.members.map((member) => new NodeGrip(member)),
+    ledger: new Ledger(),
+    rules: new DamageRules(cluster.members.map(({ id }) => id)),
+    replicas: new Map(cluster.members.map(({ id, dataDir }) => [id, new ReplicaIndex(dataDir)])),
+    smallDisks: disks,
+  };
+  let client: Promise<ApiClient> | undefined;
+  return {
+    field,
+    logs: new LogReader(),
+    client: () => (client ??= cluster.registerClient()),
+    close: async (folder) => {
+      if (folder === "keep") cluster.keepFolder();
+      await cluster.close();
+      for (const [id, disk] of disks) {
+        if (folder === "keep") cpSync(disk.path, join(cluster.folder, id), { recursive: true });
+        disk.unmount();
+      }
+    },
+  };
+}

@@ -1,0 +1,7 @@
+import type { Fault } from "./field.ts";
+import { networkFaults } from "./network-faults.ts";
+import { processFaults } from "./process-faults.ts";
+import { storageFaults } from "./storage-faults.ts";
+
+/** Every way to hurt a cluster. */
+export const allFaults: readonly Fault[] = [...processFaults, ...networkFaults, ...storageFaults];
