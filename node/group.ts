@@ -5,6 +5,7 @@ import { GossipTable } from "./replication/gossip.ts";
 import type { MemberDirectory } from "./replication/member-directory.ts";
 import { MembershipSupervisor } from "./replication/membership-supervisor.ts";
 import { openReplicatedCatalog, type ReplicatedCatalog } from "./replication/replicated-catalog.ts";
+import { RosterWatch } from "./replication/roster-watch.ts";
 import type { AcceptingPeerStreams } from "./transport/peer-streams.ts";
 import type { NodeStatus, PeerClient } from "./transport/types.ts";
 import type { LocalDisk, WholeStores, Workshop } from "./workshop.ts";
@@ -90,6 +91,17 @@ export async function joinGroup(
   });
   resources.defer(() => streams.close());
   late.replicated = replicated;
+  const rosters = new RosterWatch({
+    self,
+    own: () => replicated.roster(),
+    hasLeader: () => replicated.raft().leader !== undefined,
+    addresses: () => members.addresses(),
+    hello: (address) => peers.hello(address),
+    clock,
+    logger,
+    onFatal: fatal,
+  });
+  late.members = () => rosters.members();
   late.hello = () => ({ self, roster: replicated.roster() });
   const supervisor = new MembershipSupervisor({
     self: own.id,
@@ -103,7 +115,9 @@ export async function joinGroup(
   resources.defer(async () => {
     await Promise.all([supervisor.stop(), replicated.stop()]);
   });
+  resources.defer(() => rosters.stop());
   supervisor.start();
+  rosters.start();
   resources.defer(
     repeatedly(clock, statusEveryMs, () => {
       const status = ownStatus(shop, replicated, disk);

@@ -63,6 +63,7 @@ async function runNode(options: NodeOptions): Promise<void> {
   const late: LateParts = {
     hello: undefined,
     replicated: undefined,
+    members: undefined,
     services: undefined,
     firstCatalog: undefined,
     isDamaged: false,
@@ -136,7 +137,7 @@ function memberDirectory({ config, late }: Workshop, directory: DataDirectory): 
   return new MemberDirectory({
     self: () => identityOf(directory),
     configured: config.nodes,
-    members: () => late.replicated?.members(),
+    members: () => late.members?.(),
   });
 }
 

@@ -1,6 +1,7 @@
 import type { NodeId } from "./base/ids.ts";
 import type { Logger } from "./base/logger.ts";
 import type { Metrics } from "./base/metrics.ts";
+import type { MemberFacts } from "./catalog/types.ts";
 import type { Config, NodeConfig } from "./config.ts";
 import type { BlobHolder } from "./depot/local-holder.ts";
 import type { PeerServices } from "./peer-api/context.ts";
@@ -28,6 +29,8 @@ export interface LateParts {
   /** What this node answers who asks for its name. */
   hello: (() => Hello) | undefined;
   replicated: ReplicatedCatalog | undefined;
+  /** Who belongs to the group; undefined while this node has no catalog. */
+  members: (() => readonly MemberFacts[]) | undefined;
   services: PeerServices | undefined;
   /** Set while this node has no catalog it can use. */
   firstCatalog: FirstCatalog | undefined;

@@ -14,7 +14,12 @@ export interface ClusterStatus {
   readonly leader: string | null;
   readonly term: number;
   readonly commitIndex: number;
-  readonly nodes: readonly { readonly id: string; readonly state: string; readonly files: number }[];
+  readonly nodes: readonly {
+    readonly id: string;
+    readonly membership: string;
+    readonly state: string;
+    readonly files: number;
+  }[];
   readonly replicas: { readonly wanted: number; readonly present: number; readonly missing: number };
   readonly trouble: string | null;
 }

@@ -31,6 +31,14 @@ export class MemberDirectory implements PeerDirectory {
     return all.filter(({ id }) => id !== this.self.nodeId);
   }
 
+  /** Where nodes of the group are, or were: also those of the configuration that are no members by the catalog. */
+  addresses(): readonly Address[] {
+    const { configured } = this.#options;
+    const known = this.peers();
+    const others = configured.filter(({ id }) => id !== this.self.nodeId && !known.some((peer) => peer.id === id));
+    return [...known.map(({ address }) => address), ...others.map(({ peer }) => peer)];
+  }
+
   /**
    * Without a catalog no life can be told from another. Then every configured node is admitted that proves the secret:
    * this node only pulls a catalog from it, whose digest is checked, and serves nobody.

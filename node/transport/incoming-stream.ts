@@ -74,6 +74,14 @@ export class IncomingStream {
   }
 
   #decode(chunk: Buffer): void {
+    const { directory, logger } = this.#context;
+    const { nodeId, incarnation } = this.caller;
+    // It was one when it dialed. What a node that was removed still says must not be taken for the word of a later life.
+    if (!directory.admits(nodeId, incarnation)) {
+      logger.info({ peer: nodeId }, "stream closed: its dialer is no member any more");
+      this.destroy();
+      return;
+    }
     const { frames, malformed } = this.#decoder.push(chunk);
     for (const frame of frames) {
       // A handler may close this stream, or a newer one of the same peer may have replaced it.

@@ -3,7 +3,9 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import { DepositoError } from "../../node/base/errors.ts";
 import { logIndex, type NodeId, newIncarnation } from "../../node/base/ids.ts";
 import type { MemberFacts } from "../../node/catalog/types.ts";
+import { sourcesOf } from "../../node/depot/sources.ts";
 import type { ClusterEvent } from "../../node/depot/types.ts";
+import type { Gossip } from "../../node/replication/types.ts";
 import type { Hello, Roster } from "../../node/transport/types.ts";
 import { DepotCluster, someBytes } from "../support/depot-cluster.ts";
 
@@ -116,6 +118,19 @@ describe("removing a node", () => {
       holders,
       [n1, ...[n2, n3].filter((id) => id !== left)].map((id) => `${id} present`),
     );
+  });
+});
+
+describe("a leaving node", () => {
+  test("is asked for bytes last of those that live", async () => {
+    const { record } = await cluster.deposit(0, "f", someBytes(100), { replicas: 3 });
+    const { depot, replication } = cluster.node(0);
+    const gossip = { of: (node: NodeId) => ({ alive: node !== n3 }) } as unknown as Gossip;
+    const order = () => sourcesOf({ self: n4, gossip, replication }, record);
+    const first = order()[0];
+    assert.ok(first !== undefined && first !== n3);
+    await depot.removeMember(first, { acceptLoss: false });
+    assert.deepEqual(order(), [first === n1 ? n2 : n1, first, n3]);
   });
 });
 

@@ -51,4 +51,12 @@ describe("Member directory", () => {
       ],
     );
   });
+
+  test("for news of the group all are asked that may know: members, and who else is configured", () => {
+    const addresses = directory([member(n1, 1), member(n2, 2), member(n4, 4)]).addresses();
+    assert.deepEqual(
+      addresses.map(({ port }) => port),
+      [101, 4, 102],
+    );
+  });
 });

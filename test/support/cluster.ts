@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Agent } from "undici";
+import { Agent, request } from "undici";
 import {
   bearer,
   type ClusterStatus,
@@ -11,7 +11,13 @@ import {
   readiness,
   registerClient,
 } from "../../scripts/cluster-api.ts";
-import { type ClusterNode, localNodes, newSecrets, type Secrets } from "../../scripts/cluster-file.ts";
+import {
+  type ClusterFile,
+  type ClusterNode,
+  localNodes,
+  newSecrets,
+  type Secrets,
+} from "../../scripts/cluster-file.ts";
 import { exitText, NodeProcess } from "../../scripts/cluster-process.ts";
 import { ApiClient } from "./api-client.ts";
 import { ClusterMember } from "./cluster-member.ts";
@@ -47,6 +53,7 @@ const testTimings = {
 };
 const readyLimitMs = 30_000;
 const statusLimitMs = 2000;
+const operateLimitMs = 15_000;
 const pollMs = 25;
 /** For looking at what a failed test left: its folders, logs included, then stay. */
 const keepFolders = process.env["DEPOSITO_TEST_KEEP"] !== undefined;
@@ -55,7 +62,7 @@ const preload = join(import.meta.dirname, "dial-through-proxies.ts");
 /** A real cluster on free ports in a folder of its own; everything it started ends with `close`, or with this process. */
 export class Cluster {
   readonly folder: string;
-  readonly members: readonly ClusterMember[];
+  readonly members: ClusterMember[];
   readonly secrets: Secrets;
   readonly configFile: string;
   readonly #network: PeerNetwork | undefined;
@@ -66,7 +73,7 @@ export class Cluster {
   private constructor(parts: {
     readonly folder: string;
     readonly configFile: string;
-    readonly members: readonly ClusterMember[];
+    readonly members: ClusterMember[];
     readonly secrets: Secrets;
     readonly network: PeerNetwork | undefined;
     readonly needsAdmin: boolean;
@@ -115,6 +122,51 @@ export class Cluster {
     mkdirSync(join(folder, "logs"));
     const needsAdmin = options.config?.["registration"] === "admin";
     return new Cluster({ folder, configFile, members, secrets, network, needsAdmin });
+  }
+
+  /**
+   * One more node, whose configuration names it and those there are. It is blank, and not started; the group does not know
+   * of it.
+   */
+  async newcomer(id: string, role: ClusterNode["role"] = "voter"): Promise<ClusterMember> {
+    const [apiPort = 0, peerPort = 0] = await freePorts(2);
+    const address = (port: number) => ({ host: "127.0.0.1", port });
+    const node: ClusterNode = {
+      id,
+      role,
+      zone: id,
+      dataDir: join(this.folder, id),
+      api: address(apiPort),
+      peer: address(peerPort),
+    };
+    const config = JSON.parse(readFileSync(this.configFile, "utf8")) as ClusterFile;
+    const configFile = join(this.folder, `cluster-${id}.json`);
+    writeFileSync(configFile, JSON.stringify({ ...config, nodes: [...config.nodes, node] }, null, 2));
+    const logFile = join(this.folder, "logs", `${id}.log`);
+    const process = new NodeProcess({ id, configFile, logFile, environment: { ...this.secrets }, preload: [] });
+    const member = new ClusterMember(node, process, logFile);
+    this.members.push(member);
+    return member;
+  }
+
+  /** What an operator asks of a node. */
+  async operate(
+    through: string | number,
+    method: "POST" | "DELETE",
+    path: string,
+    json?: unknown,
+  ): Promise<{ readonly status: number; readonly body: unknown }> {
+    const answer = await request(`${this.node(through).api}${path}`, {
+      method,
+      headers: {
+        authorization: bearer(this.secrets),
+        ...(json === undefined ? {} : { "content-type": "application/json" }),
+      },
+      body: json === undefined ? null : JSON.stringify(json),
+      dispatcher: this.#dispatcher,
+      signal: AbortSignal.timeout(operateLimitMs),
+    });
+    return { status: answer.statusCode, body: await answer.body.json() };
   }
 
   /** Starts every node that is not running and waits until all are ready and there is a leader. */

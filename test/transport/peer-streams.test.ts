@@ -313,6 +313,18 @@ test("Streams: malformed frames, and a status in another's name, close the conne
   assert.deepEqual(two.events.all, []);
 });
 
+test("Streams: what a node sends after another life of its id was taken in reaches nobody", async () => {
+  const { group, one, two } = await pair();
+  one.streams.send(two.id, heartbeat(1));
+  await two.events.until("frame");
+  // Only n2 knows of it so far; n1 is a process that was paused meanwhile, and goes on.
+  const former = ok(group.members.get(one.id));
+  group.members.set(one.id, { ...former, incarnation: newIncarnation() });
+  one.streams.send(two.id, heartbeat(2));
+  await one.events.until("disconnected");
+  assert.equal(two.events.count("frame"), 1);
+});
+
 test("Streams: who dials again replaces the former stream", async () => {
   const group = new Group();
   const n1 = group.add("n1");
