@@ -228,6 +228,7 @@ describe("Membership", () => {
       assert.equal((await add(cluster, "n3", member)).status, 202);
       await becomes(cluster, member.id, "voter");
     }
+    await cluster.waitAcquainted();
     const removed = cluster.node("n2");
     removed.expectEnd();
     assert.equal((await remove(cluster, "n3", "n2")).status, 202);
