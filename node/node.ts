@@ -61,6 +61,7 @@ async function runNode(options: NodeOptions): Promise<void> {
     else options.die(error);
   };
   const late: LateParts = {
+    waitsFor: undefined,
     hello: undefined,
     replicated: undefined,
     members: undefined,
@@ -106,7 +107,7 @@ async function openWaitingRoom(shop: Workshop): Promise<(withinMs: number) => Pr
     clock: surroundings.clock,
     limits: defaultApiLimits,
     onFatal: fatal,
-    reasons: () => late.firstCatalog?.reasons ?? ["the node is starting"],
+    reasons: () => late.firstCatalog?.reasons ?? [late.waitsFor ?? "the node is starting"],
   });
   resources.defer(() => close(0));
   return close;
@@ -188,10 +189,14 @@ async function begin(shop: Workshop, directory: DataDirectory, peers: PeerClient
     introduce: (hello) => {
       late.hello = () => hello;
     },
+    onWaiting: (reason) => {
+      late.waitsFor = reason;
+    },
     clock: surroundings.clock,
     logger,
     signal: stop,
   });
+  late.waitsFor = undefined;
   if (beginning.type === "join") {
     const { clusterId } = beginning.roster;
     await directory.join(clusterId);

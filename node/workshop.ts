@@ -26,6 +26,8 @@ export interface NodeOptions {
 
 /** What comes to life after those who ask for it. */
 export interface LateParts {
+  /** What this node waits for before it belongs to a group. */
+  waitsFor: string | undefined;
   /** What this node answers who asks for its name. */
   hello: (() => Hello) | undefined;
   replicated: ReplicatedCatalog | undefined;

@@ -30,6 +30,8 @@ export interface FoundingOptions {
   readonly hello: (address: Address) => Promise<Hello>;
   /** Tells the peer API what to answer a hello with. */
   readonly introduce: (hello: Hello) => void;
+  /** Told what is waited for, whenever that is looked at. */
+  readonly onWaiting: (reason: string) => void;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -76,7 +78,7 @@ export async function agreeOnFounding(options: FoundingOptions): Promise<Beginni
 }
 
 /** Says what is waited for: a first start after a while, an operator's word at once; then from time to time. */
-function waitingVoice({ self, clock, logger }: FoundingOptions) {
+function waitingVoice({ self, onWaiting, clock, logger }: FoundingOptions) {
   let dueMs = clock.monotonicMs() + sayEveryMs;
   let isJoining = false;
   const isDue = (): boolean => {
@@ -87,17 +89,17 @@ function waitingVoice({ self, clock, logger }: FoundingOptions) {
   };
   return {
     founding(missing: readonly NodeId[]): void {
-      if (isDue()) logger.info({ missing }, "first start: waiting for every node of the configuration");
+      const reason = "first start: waiting for every node of the configuration";
+      onWaiting(`${reason}; ${missing.join(", ")} did not answer yet`);
+      if (isDue()) logger.info({ missing }, reason);
     },
     joining({ clusterName }: Roster): void {
       if (!isJoining) dueMs = Number.NEGATIVE_INFINITY;
       isJoining = true;
       const body = JSON.stringify({ id: self.id, peer: self.peer });
-      if (isDue())
-        logger.info(
-          { cluster: clusterName },
-          `not in the group yet: add this node with POST /v1/cluster/nodes ${body} on a node of the group`,
-        );
+      const reason = `not in the group yet: add this node with POST /v1/cluster/nodes ${body} on a node of the group`;
+      onWaiting(reason);
+      if (isDue()) logger.info({ cluster: clusterName }, reason);
     },
   };
 }

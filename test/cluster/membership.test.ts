@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { bearer } from "../../scripts/cluster-api.ts";
+import { bearer, readiness } from "../../scripts/cluster-api.ts";
 import { type Cluster, startCluster } from "../support/cluster.ts";
 import type { ClusterMember } from "../support/cluster-member.ts";
 import { DepositLoad } from "../support/deposit-load.ts";
@@ -85,6 +85,7 @@ describe("Membership", () => {
     assert.equal(slugOf(await add(cluster, "n1", n4)), "node-unreachable");
     for (const member of [n4, n5]) member.start();
     assert.match(await asksToBeAdded(cluster, n4), /\\"id\\":\\"n4\\"/);
+    assert.match((await readiness(n4.api)).reasons, /not in the group yet: add this node/);
     await asksToBeAdded(cluster, n5);
     const wrong = await cluster.operate("n1", "POST", "/v1/cluster/nodes", { id: "n6", peer: n5.node.peer });
     assert.equal(slugOf(wrong), "node-mismatch");

@@ -38,6 +38,7 @@ const [n1, n2, n3] = [member("n1", 1), member("n2", 2), member("n3", 3)] as cons
 class Seeds {
   readonly hellos = new Map<number, Hello>();
   readonly said: string[] = [];
+  readonly reasons = new Set<string>();
   #asked = 0;
   #onAsked: () => void = () => undefined;
 
@@ -64,6 +65,7 @@ class Seeds {
       self,
       seeds,
       introduce: (hello) => this.hellos.set(self.peer.port, hello),
+      onWaiting: (reason) => this.reasons.add(reason),
       hello: async ({ port }: Address) => {
         this.#asked += 1;
         this.#onAsked();
@@ -139,6 +141,7 @@ describe("founding", () => {
     assert.deepEqual(seeds.said, [
       'not in the group yet: add this node with POST /v1/cluster/nodes {"id":"n3","peer":{"host":"127.0.0.1","port":3}} on a node of the group',
     ]);
+    assert.deepEqual([...seeds.reasons], seeds.said, "at /readyz too");
     const roster = rosterOf(founding, [n1, n2, n3], 7);
     seeds.hellos.set(1, { self: n1, roster });
     assert.deepEqual(await beginning, { type: "join", roster });
@@ -192,6 +195,7 @@ describe("founding", () => {
       clusterName: "test",
       self: n1,
       seeds: [n1, n2],
+      onWaiting: () => undefined,
       introduce: () => setImmediate(() => stop.abort(new DepositoError("no-quorum", "stopping"))),
       hello: () => new Promise(() => undefined),
       clock: systemClock,
@@ -210,6 +214,7 @@ describe("founding", () => {
       self: n1,
       seeds: [n1, n2, n3],
       introduce: () => undefined,
+      onWaiting: () => undefined,
       hello: async () => {
         setImmediate(() => clock.advance(1000));
         throw new DepositoError("peer-refused", "starting");
@@ -234,6 +239,7 @@ describe("founding", () => {
       self: n1,
       seeds: [n1, n2],
       introduce: () => undefined,
+      onWaiting: () => undefined,
       hello: () => Promise.reject(bug),
       clock: systemClock,
       logger: silentLogger,

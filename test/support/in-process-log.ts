@@ -19,9 +19,9 @@ export class InProcessLog {
     this.founding = founding;
   }
 
-  append(data: Uint8Array): LogIndex {
+  append(data: Uint8Array, kind: Entry["kind"] = "command"): LogIndex {
     const index = logIndex(this.entries.length + 2); // the founding catalog stands for index 1
-    this.entries.push({ index, term: term(1), kind: "command", data });
+    this.entries.push({ index, term: term(1), kind, data });
     for (const replica of this.replicas) replica.catchUp();
     return index;
   }
@@ -78,11 +78,11 @@ export class InProcessReplication implements Replication {
   catchUp(): void {
     while (!this.isCut && this.applied - 1 < this.#log.entries.length) {
       const entry = this.#log.entries[this.applied - 1] as Entry;
-      const { writes, meta, results, ownerRows, members } = applyEntries(this.catalog, this.#meta, [entry]);
+      const { writes, meta, results, ownerRows, members, configured } = applyEntries(this.catalog, this.#meta, [entry]);
       this.catalog.write(writes);
       this.#meta = meta;
       for (const { index, outcome } of results) this.#outcomes.set(index, outcome);
-      if (members !== undefined) this.#groupListeners.tell();
+      if (members !== undefined || configured) this.#groupListeners.tell();
       const own = ownerRows.filter(({ node }) => node === this.#self);
       if (own.length > 0) for (const listener of this.#listeners) listener(own);
     }
@@ -119,7 +119,7 @@ export class InProcessReplication implements Replication {
   raft(): RaftStatus {
     const { applied, configuration } = this.#meta;
     return {
-      role: "leader",
+      role: this.#leader === this.#self ? "leader" : "follower",
       term: term(1),
       leader: this.#leader,
       commitIndex: applied.index,
