@@ -34,6 +34,8 @@ export class EventStreams {
   serve({ request, response, clock }: Exchange, listen: (tell: (event: SentEvent) => void) => () => void): void {
     if (this.#open.size >= this.#max)
       throw new DepositoError("too-many-requests", `${this.#max} event streams are open on this node already`);
+    // Gone while its credentials were checked: it has closed already, and does not say so again.
+    if (response.destroyed) return;
     response.writeHead(200, headers);
     if (request.method === "HEAD") return void response.end();
     response.write(`retry: ${retryMs}\n\n`);

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { clusterStatus } from "../../client/wire.ts";
 import { DepositoError } from "../../node/base/errors.ts";
@@ -148,11 +150,26 @@ describe("GET /v1/cluster/events", async () => {
     await gone();
   });
 
+  test("a client that is gone before it was let in takes no place", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    depot.beforeCredentials = promise;
+    const arrived = once(api.server, "request");
+    const connection = await RawConnection.open(port);
+    connection.write(request(client.basic));
+    const [{ socket }] = (await arrived) as [{ socket: Socket }];
+    connection.socket.destroy();
+    await once(socket, "close");
+    resolve();
+    await new Promise((next) => setImmediate(next));
+    assert.equal(depot.eventListeners.size, 0);
+  });
+
   test("all streams end, in order, when the node stops", async () => {
     const connection = await open();
     api.endStreams();
-    assert.ok((await connection.closed()).endsWith("0\r\n\r\n"), "the last chunk");
-    assert.equal(depot.eventListeners.size, 0);
+    await connection.until("\r\n0\r\n\r\n");
+    await gone();
+    connection.socket.destroy();
   });
 
   test("HEAD tells the type and ends", async () => {

@@ -53,6 +53,8 @@ export class MemoryDepot implements Depot {
   readScript: ReadScript | undefined;
   /** Settles `deposit` only after this; for tests of what happens meanwhile. */
   beforeDecision: Promise<void> = Promise.resolve();
+  /** The same for `authenticate`. */
+  beforeCredentials: Promise<void> = Promise.resolve();
   /** Who follows events; a test tells them. */
   readonly eventListeners = new Set<(event: ClusterEvent) => void>();
   /** What operators asked for. */
@@ -87,6 +89,7 @@ export class MemoryDepot implements Depot {
   }
 
   async authenticate(clientId: string, secret: string): Promise<ClientRecord> {
+    await this.beforeCredentials;
     const client = this.#clients.get(clientId as ClientId);
     if (client === undefined || client.secret !== secret) {
       throw new DepositoError("unauthenticated", "the client is unknown or the secret is wrong");
