@@ -43,17 +43,21 @@ export function growHolders(
   return grown;
 }
 
-/** The holders a file should have now: nobody waits for what a leaving node lacks, nor for anything of a lost one. */
+/**
+ * The holders a file should have now: nobody waits for what a leaving node lacks, nor for anything of a lost one. What no
+ * node has made yet goes to those of `ranking`, and only then to those that were asked for it before: they may be gone.
+ */
 export function settleHolders(
   { holders, replicas }: Pick<FileRecord, "holders" | "replicas">,
   ranking: readonly NodeId[],
   members: readonly MemberRecord[],
 ): readonly Holder[] {
-  const useful = holders.filter(({ node, state }) => {
+  const made = holders.filter(({ node, state }) => {
     const standing = members.find(({ id }) => id === node)?.state;
-    return standing === "member" || (standing === "leaving" && state === "present");
+    return state === "present" && (standing === "member" || standing === "leaving");
   });
-  return trimHolders(growHolders(useful, replicas, ranking, members), replicas, members);
+  const asked = holders.filter(({ state }) => state === "missing").map(({ node }) => node);
+  return trimHolders(growHolders(made, replicas, [...ranking, ...asked], members), replicas, members);
 }
 
 export function countPresent(holders: readonly Holder[]): number {

@@ -83,22 +83,29 @@ export class ReplicaMoves {
     const { clientId, name, blob, holders, replicas } = record;
     const ranking = this.#ranking(record, storingMembers(members)).slice(0, replicas);
     const settled = settleHolders(record, ranking, members);
-    const isSame = settled.length === holders.length && settled.every(({ node }, at) => node === holders[at]?.node);
+    const isHolder = (node: NodeId) => holders.some((holder) => holder.node === node);
+    const isSame = settled.length === holders.length && settled.every(({ node }) => isHolder(node));
     return isSame ? undefined : { clientId, name, blobId: blob.blobId, ranking };
   }
 
-  /** Nodes that have no replica yet: those that live and have room first. */
+  /** Nodes that have no replica yet: those that live and have room first, and among equals those that were asked before. */
   #ranking({ blob, holders }: FileRecord, storing: readonly MemberRecord[]): readonly NodeId[] {
+    const standing = (node: NodeId) => holders.find((holder) => holder.node === node)?.state;
     const candidates = storing
-      .filter(({ id }) => !holders.some(({ node }) => node === id))
+      .filter(({ id }) => standing(id) !== "present")
       .map(({ id, zone }) => {
         const known = this.#options.heard(id);
         const freeBytes = known?.status.freeBytes ?? 0;
-        const isFit = known?.alive === true && known.status.takesBytes && freeBytes > blob.sizeBytes;
-        return { node: id, zone, weight: freeBytes, door: false, isFit };
+        const wasAsked = standing(id) === "missing";
+        // Who is at it already has taken some of the room.
+        const isFit = known?.alive === true && known.status.takesBytes && (wasAsked || freeBytes > blob.sizeBytes);
+        return { node: id, zone, weight: freeBytes, door: false, isFit, wasAsked };
       });
     const rank = (some: typeof candidates) => rankNodes({ key: blob.blobId, candidates: some });
-    return [...rank(candidates.filter(({ isFit }) => isFit)), ...rank(candidates.filter(({ isFit }) => !isFit))];
+    return [true, false].flatMap((fit) => {
+      const alike = candidates.filter(({ isFit }) => isFit === fit);
+      return [...rank(alike.filter(({ wasAsked }) => wasAsked)), ...rank(alike.filter(({ wasAsked }) => !wasAsked))];
+    });
   }
 
   async #propose(command: Command): Promise<void> {

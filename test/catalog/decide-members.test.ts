@@ -201,12 +201,26 @@ test("Leaving: a replica moves to another node, and is dropped only when that ha
   catalog.apply(leave(n3));
   catalog.apply(reassign(1, [n3, n4]));
   assert.equal(holdersText(catalog.file()), "n1 n3 n4?");
-  catalog.apply(reassign(1, [n2]));
+  catalog.apply(reassign(1, [n4, n2]));
   assert.equal(holdersText(catalog.file()), "n1 n3 n4?", "who was asked already goes on");
   catalog.apply(made(n4, 1, 7));
   assert.equal(holdersText(catalog.file()), "n1 n4");
   assert.equal(catalog.holder(n3, 1), "doomed");
   assert.equal(catalog.file()?.version, version);
+  checkCatalog(catalog);
+});
+
+test("Leaving: who was asked for a replica and has not made it gives way to those ranked before it", () => {
+  const catalog = new TestCatalog(founding(nodes(4)));
+  catalog.deposited(deposit("x", 1, [n1, n3], { replicas: count(2) }));
+  catalog.apply(leave(n3));
+  catalog.apply(reassign(1, [n4]));
+  catalog.apply(reassign(1, [n2, n4]));
+  assert.equal(holdersText(catalog.file()), "n1 n3 n2?");
+  catalog.apply(made(n4, 1, 7));
+  assert.equal(catalog.holder(n4, 1), "doomed", "its copy came too late");
+  catalog.apply(made(n2, 1, 8));
+  assert.equal(holdersText(catalog.file()), "n1 n2");
   checkCatalog(catalog);
 });
 

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type NodeId, staged } from "../../node/base/ids.ts";
-import { countPresent, growHolders, trimHolders } from "../../node/catalog/holders.ts";
+import { countPresent, growHolders, settleHolders, trimHolders } from "../../node/catalog/holders.ts";
 import { readMembers } from "../../node/catalog/tables.ts";
 import type { Holder } from "../../node/catalog/types.ts";
-import { founding, nodes, TestCatalog } from "./fixture.ts";
+import { count, founding, nodes, TestCatalog } from "./fixture.ts";
 
 const members = readMembers(new TestCatalog(founding(nodes(6))));
 
@@ -56,4 +56,13 @@ test("Holders: growing keeps what is there and reaches the wanted number with di
       assert.deepEqual(added.slice(0, free.length), free.slice(0, added.length));
     }),
   );
+});
+
+test("Holders: what is not made yet goes to those ranked, and without a ranking stays with those who were asked", () => {
+  const settle = (ranking: readonly string[], ...texts: string[]) =>
+    settleHolders({ holders: holders(...texts), replicas: count(2) }, ranking as NodeId[], members);
+  assert.deepEqual(settle(["n3"], "n1?", "n2"), holders("n2", "n3?"));
+  assert.deepEqual(settle(["n2", "n1", "n3"], "n1?", "n2"), holders("n2", "n1?"));
+  assert.deepEqual(settle([], "n4?", "n2"), holders("n2", "n4?"));
+  assert.deepEqual(settle(["n3"], "n1", "n2"), holders("n1", "n2"), "what is made stays");
 });

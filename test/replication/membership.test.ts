@@ -244,6 +244,28 @@ describe("membership: nodes are removed", () => {
     assert.ok(!files.holders("only there").includes(dead.id));
   });
 
+  test("a replica whose taker dies before it has made it is asked of another node", async (t) => {
+    const group = await ReplicationGroup.start(t, 5);
+    const leader = await group.leader();
+    const [leaving] = group.nodes.filter(({ id }) => id !== leader.id) as [RunningNode];
+    const files = await Files.open(leader);
+    await files.deposit("f", [leaving.id], 1);
+    group.fits = (node) => node !== leader.id;
+    assert.deepEqual(await leave(leader, leaving.id), { type: "done" });
+    const taker = () => files.record("f").holders.find(({ state }) => state === "missing")?.node;
+    await group.until("a node is asked for it", () => taker() !== undefined);
+    const dead = taker() as NodeId;
+    await group.stop(dead);
+    await group.until("another node is asked for it", () => taker() !== dead);
+    assert.equal(files.holders("f"), [leaving.id, `${taker()}?`].sort().join(" "), "it stays until that has it");
+    const { id, replicated } = group.node(taker() as NodeId);
+    const [blobId, life] = [files.record("f").blob.blobId, replicated.life];
+    const report = { type: "made", blobId, staged: staged(99) } as const;
+    await replicated.propose({ type: "report-replicas", node: id, life, reports: [report] });
+    await forgotten(group, leader, leaving.id);
+    assert.equal(files.holders("f"), id);
+  });
+
   test("no voter is removed where too few of the others answer; it is as soon as they do", async (t) => {
     const group = await ReplicationGroup.start(t, 3);
     const leader = await group.leader();

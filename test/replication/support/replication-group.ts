@@ -83,6 +83,9 @@ export class ReplicationGroup {
     this.founding = groupOf(...Array.from({ length: count }, (_, at) => `n${at + 1}`));
   }
 
+  /** Whether a node that lives has room. */
+  fits: (node: NodeId) => boolean = () => true;
+
   /** What every node is told of its acquaintance with the others. */
   acquainted = true;
 
@@ -266,7 +269,7 @@ export class ReplicationGroup {
     if (replicated === undefined) return undefined;
     const { term, last, applied, lostPromises } = replicated.raft();
     const address = { host: "127.0.0.1", port: 1 };
-    const usage = { files: 0, bytes: 0, freeBytes: 1, takesBytes: true, lostPromises };
+    const usage = { files: 0, bytes: 0, freeBytes: 2, takesBytes: this.fits(node), lostPromises };
     const status = { node, api: address, term, match: last.index, applied, ...usage, checkpoint: undefined };
     return { status, lastSeenWallMs: 0, alive: !this.#cut.has(node) && !this.#cut.has(by) };
   }
