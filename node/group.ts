@@ -1,5 +1,4 @@
 import { repeatedly } from "./base/clock.ts";
-import { storingMembers } from "./catalog/members.ts";
 import type { MemberFacts } from "./catalog/types.ts";
 import { GossipTable } from "./replication/gossip.ts";
 import type { MemberDirectory } from "./replication/member-directory.ts";
@@ -42,10 +41,6 @@ export async function joinGroup(
     stores,
     send: (to, frame) => streams.send(to, frame),
     peers,
-    isAcquainted: () => {
-      const all = storingMembers(replicated.members());
-      return 2 * all.filter(({ id }) => gossip.of(id)?.alive === true).length > all.length;
-    },
     heard: (node) => gossip.of(node),
     settings: config.raft,
     clock,

@@ -6,7 +6,10 @@ import type { NodeId } from "../base/ids.ts";
 export interface ReadinessOptions {
   readonly clock: Clock;
   readonly barrier: () => Promise<void>;
-  /** Whether most members, this node included, are heard and can be sent to: then their doors know this node too. */
+  /**
+   * Whether a majority of the voters is heard and can be sent to, this node counted: then their doors know it too. Nodes
+   * that were added and never came, and storage that is away, keep nobody from serving.
+   */
   readonly isAcquainted: () => boolean;
   readonly isInstalling: () => boolean;
   readonly leader: () => NodeId | undefined;

@@ -12,6 +12,7 @@ import { type CatalogMeta, readMeta, recentOutcome } from "../catalog/apply.ts";
 import { problemOfProposals } from "../catalog/codec.ts";
 import { readMembers } from "../catalog/tables.ts";
 import type { CatalogReader, CatalogTotals, Command, HolderRow, MemberRecord, Outcome } from "../catalog/types.ts";
+import { isQuorum } from "../raft/quorum.ts";
 import { Raft } from "../raft/raft.ts";
 import type {
   Configuration,
@@ -81,7 +82,7 @@ export class ReplicatedCatalog implements Replication {
 
   constructor(options: ReplicatedCatalogOptions, core: ConsensusCore) {
     this.#options = options;
-    const { clock, chance, batching, onFatal, tuning } = options;
+    const { clock, chance, batching, logger, heard, onFatal, tuning } = options;
     const applied = () => this.applied;
     const catalog = watchCatalog(options.stores.catalog, onFatal);
     const self = { id: options.self, incarnation: options.incarnation };
@@ -183,12 +184,11 @@ export class ReplicatedCatalog implements Replication {
       transfer: () => this.#driver.step({ type: "transfer-leadership", to: undefined }),
       giveUp: () => this.#giveUp(),
     });
-    const { logger, heard, isAcquainted } = options;
     this.#health = new GroupHealth({ self: options.self, clock, logger, raft: () => this.raft(), heard });
     this.#readiness = new Readiness({
       clock,
       barrier: () => this.barrier(),
-      isAcquainted,
+      isAcquainted: () => isQuorum(this.configuration(), (voter) => heard(voter)?.alive === true),
       isInstalling: () => this.isInstalling,
       leader: () => this.#leadership.leader,
       trouble: () => this.trouble(),

@@ -22,8 +22,6 @@ export interface ReplicatedCatalogOptions {
   readonly stores: Pick<OpenedStores, "log" | "installCatalog"> & { readonly catalog: CatalogStore };
   readonly send: (to: NodeId, frame: PeerFrame) => void;
   readonly peers: Pick<PeerClient, "snapshotChunk">;
-  /** Whether most members, this node included, are heard and can be sent to: then their doors know this node too. */
-  readonly isAcquainted: () => boolean;
   /** What a node last told of itself. */
   readonly heard: Gossip["of"];
   readonly settings: RaftSettings;

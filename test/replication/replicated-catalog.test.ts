@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { DepositoError, hasCode } from "../../node/base/errors.ts";
-import { type ClientId, type LogIndex, type NodeId, newClientId, type Sha256 } from "../../node/base/ids.ts";
+import {
+  type ClientId,
+  type LogIndex,
+  type NodeId,
+  newClientId,
+  newIncarnation,
+  type Sha256,
+} from "../../node/base/ids.ts";
 import { clientKey } from "../../node/catalog/keys.ts";
 import { readClient } from "../../node/catalog/tables.ts";
 import type { MemberFacts, Outcome } from "../../node/catalog/types.ts";
@@ -78,6 +85,16 @@ describe("replicated catalog: three nodes", () => {
     );
     group.acquainted = true;
     await group.until("it is ready", () => replicated.readiness().ready);
+  });
+
+  test("a node that was added and never came keeps nobody from being ready", async (t) => {
+    const group = await ReplicationGroup.start(t, 1);
+    const { id, replicated } = await group.leader();
+    const absent = { ...group.founding.members[0], id: "n2" as NodeId, incarnation: newIncarnation() } as MemberFacts;
+    assert.deepEqual(await replicated.propose({ type: "add-member", member: absent }), { type: "done" });
+    await group.stop(id);
+    const again = await group.startNode(id);
+    await group.until("it is ready", () => again.replicated.readiness().ready);
   });
 
   test("exactly once: proposals that arrive twice and late are applied once, with one outcome", async (t) => {

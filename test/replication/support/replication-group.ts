@@ -86,7 +86,7 @@ export class ReplicationGroup {
   /** Whether a node that lives has room. */
   fits: (node: NodeId) => boolean = () => true;
 
-  /** What every node is told of its acquaintance with the others. */
+  /** Whether nodes hear of each other. */
   acquainted = true;
 
   get ids(): readonly NodeId[] {
@@ -171,7 +171,6 @@ export class ReplicationGroup {
       stores,
       send: (to, frame) => this.#send(id, to, frame),
       peers,
-      isAcquainted: () => this.acquainted,
       heard,
       settings,
       clock: systemClock,
@@ -271,7 +270,8 @@ export class ReplicationGroup {
     const address = { host: "127.0.0.1", port: 1 };
     const usage = { files: 0, bytes: 0, freeBytes: 2, takesBytes: this.fits(node), lostPromises };
     const status = { node, api: address, term, match: last.index, applied, ...usage, checkpoint: undefined };
-    return { status, lastSeenWallMs: 0, alive: !this.#cut.has(node) && !this.#cut.has(by) };
+    const isConnected = this.acquainted && !this.#cut.has(node) && !this.#cut.has(by);
+    return { status, lastSeenWallMs: 0, alive: node === by || isConnected };
   }
 
   async #chunk(to: NodeId, from: NodeId, at: SnapshotCursor | undefined): Promise<SnapshotChunk> {
