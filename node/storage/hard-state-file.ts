@@ -54,14 +54,17 @@ export async function createHardState(layout: Layout, state: StoredState, parts:
 
 /**
  * Reads the file; undefined when there is none.
- * @throws {DepositoError} `data-directory-foreign` when neither slot is whole.
+ * @throws {DepositoError} `data-directory-foreign` when neither slot is whole; `storage-failed`.
  */
 export async function loadHardState(layout: Layout, parts: Parts): Promise<LoadedHardState | undefined> {
-  const { disk } = parts;
-  const fd = await openExisting(disk, layout.hardState);
+  const { disk, failStop } = parts;
+  const fd = await failStop.guard(`opening ${layout.hardState}`, () => openExisting(disk, layout.hardState));
   if (fd === undefined) return undefined;
   try {
-    const slots = [await readSlot(disk, fd, 0), await readSlot(disk, fd, 1)];
+    const slots = await failStop.guard(`reading ${layout.hardState}`, async () => [
+      await readSlot(disk, fd, 0),
+      await readSlot(disk, fd, 1),
+    ]);
     const [newest] = slots.filter((slot) => slot !== undefined).sort((one, other) => other.sequence - one.sequence);
     if (newest === undefined) {
       throw new DepositoError(

@@ -196,7 +196,7 @@ export class Shelf {
   async #sync(): Promise<void> {
     const { disk, failStop, metrics } = this.#options;
     const directory = this.#directory;
-    if (directory === undefined) return; // only counted
+    invariant(directory !== undefined, () => `${this.#options.path} is not there, and its names have changed`);
     await failStop.guard("syncing a directory", () => disk.syncDirectory(directory));
     metrics.directorySyncs.inc();
   }

@@ -13,6 +13,7 @@ import {
   type LevelReader,
   type LevelSnapshot,
   type Row,
+  systemCode,
 } from "../disk.ts";
 import { systemFiles } from "./files.ts";
 import { damageInTables } from "./level-tables.ts";
@@ -70,27 +71,23 @@ async function start(
 // Told apart by text because LevelDB gives one code for "no such file" and "no space left", and only the first means
 // that the content is gone.
 function openFailure(path: string, cause: unknown): unknown {
-  const message = `${path}: ${cause instanceof Error ? cause.message : String(cause)}`;
-  if (codeOf(cause) === "LEVEL_LOCKED") {
+  const message = `${path}: ${String(cause)}`;
+  if (systemCode(cause) === "LEVEL_LOCKED") {
     const holder = message.includes("already held by process") ? "this process" : "another process";
     return new LevelLockedError(path, holder, { cause });
   }
   const gone = /No such file|does not exist|Input\/output error/.test(message);
-  return codeOf(cause) === "LEVEL_CORRUPTION" || gone ? new LevelDamagedError(message, { cause }) : cause;
+  return systemCode(cause) === "LEVEL_CORRUPTION" || gone ? new LevelDamagedError(message, { cause }) : cause;
 }
 
-const closedCodes: readonly unknown[] = [
+const closedCodes: readonly (string | undefined)[] = [
   "LEVEL_DATABASE_NOT_OPEN",
   "LEVEL_ITERATOR_NOT_OPEN",
   "LEVEL_SNAPSHOT_NOT_OPEN",
 ];
 
 function readFailure(error: unknown): unknown {
-  return closedCodes.includes(codeOf(error)) ? new LevelClosedError(String(error), { cause: error }) : error;
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error ? (error as { readonly code?: unknown }).code : undefined;
+  return closedCodes.includes(systemCode(error)) ? new LevelClosedError(String(error), { cause: error }) : error;
 }
 
 class DatabaseReader implements LevelReader {

@@ -14,11 +14,14 @@ export class Platter {
     return Math.max(0, this.capacityBytes - this.usedBytes);
   }
 
+  /** What bears the name; undefined when nothing does. @throws `ENOTDIR` */
   at(path: string): Thing | undefined {
-    let thing: Thing | undefined = this.root;
+    let thing: Thing = this.root;
     for (const name of partsOf(path)) {
-      if (thing?.type !== "directory") return undefined;
-      thing = thing.get(name);
+      if (thing.type !== "directory") throw systemError("ENOTDIR", path);
+      const next = thing.get(name);
+      if (next === undefined) return undefined;
+      thing = next;
     }
     return thing;
   }
