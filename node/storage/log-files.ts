@@ -111,6 +111,6 @@ export function entriesAfter(base: LogPosition) {
 }
 
 function damageOf(error: unknown): string {
-  if (!(error instanceof Error) || error instanceof LevelClosedError) throw error;
-  return error.message;
+  if (error instanceof LevelClosedError) throw error;
+  return String(error);
 }

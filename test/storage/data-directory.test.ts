@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { symlink } from "node:fs/promises";
+import { symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { after, test } from "node:test";
 import { hasCode } from "../../node/base/errors.ts";
@@ -177,6 +177,16 @@ test("data directory: a second open in the same process is refused, by another p
   assert.equal(await openInChild(path), "data-directory-in-use");
   await directory.close();
   assert.equal(await openInChild(path), "opened");
+});
+
+test("data directory: a damaged lock is told, with what to do", async () => {
+  const path = await temporaryDirectory();
+  await (await use(path)).directory.close();
+  await writeFile(join(path, "lock", "CURRENT"), "MANIFEST-9\n");
+  await assert.rejects(
+    openDirectory(path),
+    (error) => hasCode(error, "data-directory-foreign") && /remove that folder/.test(error.message),
+  );
 });
 
 test("data directory: the lock of a killed process is free at once", async () => {

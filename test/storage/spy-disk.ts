@@ -1,4 +1,4 @@
-import type { LevelHandle, StorageDisk } from "../../node/storage/disk.ts";
+import type { LevelHandle, LevelReader, StorageDisk } from "../../node/storage/disk.ts";
 import { systemDisk } from "../../node/storage/system/system-disk.ts";
 
 export type DiskOperation =
@@ -31,6 +31,8 @@ export interface SpyDisk extends StorageDisk {
   readonly done: DiskCall[];
   /** Called before each call; what it throws is the call's failure, what it awaits holds the call up. */
   before: (call: DiskCall) => void | Promise<void>;
+  /** Who answers reads of a LevelDB: as a rule itself. */
+  reads: (path: string, level: LevelReader) => Partial<LevelReader>;
 }
 
 /** Another disk, watched and disturbed. */
@@ -52,10 +54,16 @@ export function spyDisk(inner: StorageDisk = systemDisk): SpyDisk {
     paths.set(fd, path);
     return fd;
   };
-  const watched = (path: string, level: LevelHandle): LevelHandle => ({
+  const reader = (path: string, level: LevelReader): LevelReader => ({
     get: (key) => level.get(key),
     rows: (range, groupBytes) => level.rows(range, groupBytes),
     first: (range, limit) => level.first(range, limit),
+    ...spy.reads(path, level),
+  });
+  const watched = (path: string, level: LevelHandle): LevelHandle => ({
+    get: (key) => reader(path, level).get(key),
+    rows: (range, groupBytes) => reader(path, level).rows(range, groupBytes),
+    first: (range, limit) => reader(path, level).first(range, limit),
     snapshot: () => level.snapshot(),
     close: () => level.close(),
     write: (writes, options) => watch("level-write", path, 0, () => level.write(writes, options)),
@@ -65,6 +73,7 @@ export function spyDisk(inner: StorageDisk = systemDisk): SpyDisk {
   const spy: SpyDisk = {
     done: [],
     before: () => undefined,
+    reads: () => ({}),
     makeDirectory: (path) => watch("make-directory", path, 0, () => inner.makeDirectory(path)),
     removeTree: (path) => watch("remove-tree", path, 0, () => inner.removeTree(path)),
     create: (path) => watch("create", path, 0, async () => opened(path, await inner.create(path))),
