@@ -26,7 +26,8 @@ export interface DiskCall {
   readonly bytes: number;
 }
 
-export interface SpyDisk extends StorageDisk {
+/** Any call can be put in another's place. */
+export interface SpyDisk extends Mutable<StorageDisk> {
   /** Calls that have ended well, in the order they ended. */
   readonly done: DiskCall[];
   /** Called before each call; what it throws is the call's failure, what it awaits holds the call up. */
@@ -34,6 +35,8 @@ export interface SpyDisk extends StorageDisk {
   /** Who answers reads of a LevelDB: as a rule itself. */
   reads: (path: string, level: LevelReader) => Partial<LevelReader>;
 }
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** Another disk, watched and disturbed. */
 export function spyDisk(inner: StorageDisk = systemDisk): SpyDisk {

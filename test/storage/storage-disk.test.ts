@@ -186,6 +186,7 @@ onEachDisk((newPlace) => {
     assert.equal((await snapshot.first(everything, 3000)).length, 2500);
     await snapshot.close();
     assert.throws(() => snapshot.get(Buffer.from("k00600")), LevelClosedError);
+    await assert.rejects(snapshot.first(everything, 1), LevelClosedError);
     await level.close();
   });
 

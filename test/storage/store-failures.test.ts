@@ -218,7 +218,8 @@ onEachDisk((newPlace) => {
     const disk = spyDisk(bare);
     const directory = await openDirectory(path, { disk });
     disk.before = ({ operation }) => {
-      if (operation === "rename") throw "no error at all";
+      const anything: unknown = "no error at all";
+      if (operation === "rename") throw anything;
     };
     await assert.rejects(directory.claim(newIncarnation()), { ...failed, message: /no error at all/ });
     await directory.close();

@@ -51,6 +51,13 @@ describe("Blob format", () => {
     assert.throws(() => decodeHeader(encodeHeader(header), newBlobId(), fileBytes(70_000)), isDamaged);
     assert.throws(() => decodeHeader(encodeHeader(header), blobId, fileBytes(70_001)), isDamaged);
     assert.throws(() => decodeHeader(encodeHeader(header).subarray(0, 100), blobId, 100), isDamaged);
+    // Under a right checksum: another kind of file, another version, other blocks.
+    for (const at of [0, 11, 15]) {
+      const other = encodeHeader(header);
+      other.writeUInt8(other.readUInt8(at) ^ 1, at);
+      other.writeUInt32BE(crc32(other.subarray(0, 124)), 124);
+      assert.throws(() => decodeHeader(other, blobId, fileBytes(70_000)), isDamaged, `byte ${at}`);
+    }
   });
 
   test("plainBytes undoes fileBytes", () => {
