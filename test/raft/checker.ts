@@ -17,8 +17,8 @@ interface Life {
 export class Checker {
   readonly #leaders = new Map<Term, NodeId>();
   readonly #votes = new Map<string, NodeId>();
-  /** Every entry that any node ever took for committed. */
-  readonly committed = new Map<number, Entry>();
+  /** Every entry that any node ever took for committed, and the first term in which one did. */
+  readonly #committed = new Map<number, { readonly entry: Entry; readonly term: Term }>();
   #highestCommitted = 0;
   readonly #lives = new WeakMap<ConsensusCore, Life>();
   readonly #reads = new Map<string, number>();
@@ -82,7 +82,7 @@ export class Checker {
     life.commitIndex = commitIndex;
     for (let index = before + 1; index <= commitIndex; index += 1) {
       const entry = node.memoryAt(index);
-      if (entry !== undefined) this.#noteCommitted(entry);
+      if (entry !== undefined) this.#noteCommitted(node, entry);
     }
     this.#highestCommitted = Math.max(this.#highestCommitted, commitIndex);
     const last = node.memoryAt(commitIndex);
@@ -91,10 +91,11 @@ export class Checker {
     assertQuorum(configurationBefore(node, effects), holders, `${node.id} commits ${commitIndex}`);
   }
 
-  #noteCommitted(entry: Entry): void {
-    const known = this.committed.get(entry.index);
-    if (known === undefined) this.committed.set(entry.index, entry);
-    else assert.ok(isSame(known, entry), `StateMachineSafety: two entries at ${entry.index}`);
+  #noteCommitted(node: SimNode, entry: Entry): void {
+    const { term } = node.alive.status();
+    const known = this.#committed.get(entry.index);
+    assert.ok(known === undefined || isSame(known.entry, entry), `StateMachineSafety: two entries at ${entry.index}`);
+    if (known === undefined || term < known.term) this.#committed.set(entry.index, { entry, term });
   }
 
   /** What is handed out is synced here, and no write that is still under way takes it back. */
@@ -108,7 +109,7 @@ export class Checker {
         each.index < node.writesFrom,
         `${node.id} applies ${each.index}, and writes from ${node.writesFrom} on`,
       );
-      this.#noteCommitted(each);
+      this.#noteCommitted(node, each);
     }
   }
 
@@ -130,8 +131,9 @@ export class Checker {
   #checkElected(node: SimNode, term: Term, effects: Effects): void {
     this.elections += 1;
     this.#leaders.set(term, node.id);
-    for (const [index, entry] of this.committed) {
-      if (index <= node.memoryBase.index) continue;
+    for (const [index, { entry, term: committedIn }] of this.#committed) {
+      // A vote may come so late that who wins by it leads a term long past.
+      if (index <= node.memoryBase.index || committedIn >= term) continue;
       const held = node.memoryAt(index);
       assert.ok(held !== undefined && isSame(held, entry), `LeaderCompleteness: ${node.id} leads without ${index}`);
     }
@@ -145,8 +147,8 @@ export class Checker {
     this.changes += 1;
     for (const entry of node.memory) {
       if (entry.kind !== "configuration" || entry.index >= index) continue;
-      const known = this.committed.get(entry.index);
-      const isCommitted = known !== undefined && isSame(known, entry);
+      const known = this.#committed.get(entry.index);
+      const isCommitted = known !== undefined && isSame(known.entry, entry);
       assert.ok(isCommitted, `${node.id} changes members at ${index} while ${entry.index} is not committed`);
     }
   }
