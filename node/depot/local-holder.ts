@@ -152,6 +152,8 @@ export class BlobHolder implements LocalHolder {
     try {
       for await (const _ of reader.read({ start: 0, end: sizeBytes }))
         if (this.#closing.signal.aborted) throw new DepositoError("upload-aborted", "this node is closing");
+      // Somebody else may be storing it right now: it can be read before it is durable.
+      await this.#watched(this.#options.blobs.settled(facts.blobId));
       return staged;
     } catch (error) {
       return this.#notHeld(facts, error);

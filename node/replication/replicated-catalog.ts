@@ -54,7 +54,7 @@ export async function openReplicatedCatalog(options: ReplicatedCatalogOptions): 
   const { self: id, settings, chance, tuning, witness } = options;
   const from: RaftOptions = { id, ...state, ...settings, ...tuning.core, random: chance.random };
   const core = new Raft(from);
-  return new ReplicatedCatalog(options, witness?.watch(core, from) ?? core);
+  return new ReplicatedCatalog(options, witness?.watch(core, from, readMeta(options.stores.catalog)) ?? core);
 }
 
 export class ReplicatedCatalog implements Replication {
@@ -357,7 +357,11 @@ export class ReplicatedCatalog implements Replication {
 
   #applied(batch: AppliedBatch): void {
     const { applied, results, ownerRows } = batch;
-    this.#options.witness?.applied(batch, this.#applier.meta);
+    this.#options.witness?.applied(
+      batch,
+      this.#applier.meta,
+      this.#applier.isReplacing ? undefined : this.#applier.catalog,
+    );
     if (batch.members !== undefined) this.#membersChanged(batch.members);
     if (batch.members !== undefined || batch.configured) this.#changes.tell();
     this.#driver.step({ type: "applied", index: applied });

@@ -5,6 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { RaftSettings } from "../base/settings.ts";
 import type { CatalogMeta } from "../catalog/apply.ts";
+import type { CatalogView } from "../catalog/types.ts";
 import type { ConsensusCore, RaftOptions } from "../raft/types.ts";
 import type { CatalogStore, OpenedStores } from "../storage/types.ts";
 import type { PeerClient, PeerFrame } from "../transport/types.ts";
@@ -39,10 +40,10 @@ export interface ReplicatedCatalogOptions {
 
 /** Sees what consensus and catalog do, and takes no part in it: how the simulator checks them after every step. */
 export interface ReplicationWitness {
-  /** What is to be stepped in place of `core`, which starts `from` here: something that passes every call on to it. */
-  watch(core: ConsensusCore, from: RaftOptions): ConsensusCore;
-  /** The catalog shows these entries. */
-  applied(batch: AppliedBatch, meta: CatalogMeta): void;
+  /** What is to be stepped in place of `core`, which starts `from` here over such a catalog: it must pass every call on. */
+  watch(core: ConsensusCore, from: RaftOptions, catalog: CatalogMeta): ConsensusCore;
+  /** The catalog shows these entries; undefined where another one takes its place. */
+  applied(batch: AppliedBatch, meta: CatalogMeta, catalog: CatalogView | undefined): void;
   /** The catalog was installed anew from a peer. */
   installed(meta: CatalogMeta): void;
 }

@@ -129,6 +129,11 @@ export interface BlobStore {
   ): Promise<readonly (StoredBlob | { readonly failed: "digest-mismatch" })[]>;
   /** Opens a visible blob. @throws {DepositoError} `blob-not-found`, `blob-damaged` (its header). */
   open(blobId: BlobId): Promise<BlobReader>;
+  /**
+   * Resolves once a blob that is visible now, if it is, also survives a power cut: it becomes visible a moment before.
+   * @throws {DepositoError} `storage-failed`
+   */
+  settled(blobId: BlobId): Promise<void>;
   /** Removes a visible blob; resolves once that is durable; fine if it is not there. */
   remove(blobIds: readonly BlobId[]): Promise<void>;
   /** Visible blobs in id order after `after`, without reading their bytes. */

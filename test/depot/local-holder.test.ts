@@ -222,6 +222,28 @@ describe("Local holder: pulling", () => {
     assert.deepEqual(asked, []);
   });
 
+  test("a blob that somebody else is storing is not called here before it is durable", async () => {
+    const blob = blobOf(1000);
+    const { target } = serving(blob);
+    const renamed = Promise.withResolvers<void>();
+    const mayEnd = Promise.withResolvers<void>();
+    const ended: string[] = [];
+    disk.before = async ({ operation, path }) => {
+      if (operation !== "sync-directory" || !path.endsWith(blob.facts.blobId.slice(0, 2))) return;
+      renamed.resolve();
+      await mayEnd.promise;
+      ended.push("synced");
+    };
+    const storing = target.storeSmall([blob]);
+    await renamed.promise;
+    const pulling = target.pull(peer, blob.facts).then(() => ended.push("pulled"));
+    await readBack(harness.store, blob.facts.blobId); // it can be read already
+    await readBack(harness.store, blob.facts.blobId);
+    mayEnd.resolve();
+    await Promise.all([storing, pulling]);
+    assert.deepEqual(ended, ["synced", "pulled"]);
+  });
+
   for (const where of ["header", "bytes", "table"] as const)
     test(`a replica with a damaged ${where} does not count as being here: it is replaced`, async () => {
       const blob = blobOf(300_000);
@@ -296,6 +318,7 @@ function watched(calls: Partial<BlobStore>): BlobStore {
     stage: (blobId, expectedBytes) => store.stage(blobId, expectedBytes),
     store: (blobs) => store.store(blobs),
     open: (blobId) => store.open(blobId),
+    settled: (blobId) => store.settled(blobId),
     remove: (blobIds) => store.remove(blobIds),
     list: (after, limit) => store.list(after, limit),
     usage: () => store.usage(),

@@ -104,6 +104,10 @@ export class FileBlobStore implements BlobStore {
     return this.#call(() => this.#open(blobId));
   }
 
+  settled(blobId: BlobId): Promise<void> {
+    return this.#call(() => this.#parts.shelves.of(blobId).settled());
+  }
+
   remove(blobIds: readonly BlobId[]): Promise<void> {
     return this.#call(() => this.#parts.shelves.remove(blobIds));
   }

@@ -101,6 +101,11 @@ export class Shelf {
     });
   }
 
+  /** Resolves once every name that can be seen now is durable. */
+  settled(): Promise<void> {
+    return this.#inRound(false, async () => undefined);
+  }
+
   /** Removes blobs; resolves once that is durable, also for those that another call removed a moment ago. */
   async remove(blobIds: readonly BlobId[]): Promise<void> {
     const { disk, failStop } = this.#options;
