@@ -1,5 +1,7 @@
 import { parseArgs } from "node:util";
 import { type CampaignReport, runCampaign, shrink } from "../test/simulator/campaign.ts";
+import { hunt, maxSeeds } from "../test/simulator/mutants/hunt.ts";
+import { mutants } from "../test/simulator/mutants/mutants.ts";
 import type { PlanWishes } from "../test/simulator/plan.ts";
 import { runSeed } from "../test/simulator/run-seed.ts";
 
@@ -13,6 +15,8 @@ const usage = `npm run simulate [-- [--seeds N] [--from S] [--minutes M] [--node
   --nodes N     clusters of N nodes; else each seed draws it
   --seed S      this one seed, and its trace hash: the same in every run
   --trace       prints everything that happens in it
+  --mutants     plants known bugs in the production code, one after the other, and says which check finds each
+  --mutant M    only those whose name has M in it
   --without F   leaves the fault F out, as the shrinking of a failed seed found; may be given more than once
   --duration T  faults strike for T virtual milliseconds; else each seed draws it
 `;
@@ -27,6 +31,8 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     without: { type: "string", multiple: true, default: [] },
     duration: { type: "string" },
+    mutants: { type: "boolean", default: false },
+    mutant: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
   },
 });
@@ -93,8 +99,25 @@ function linesOf({ seeds, failed, steps, simulatedMs, cpuMs, coverage }: Campaig
   ];
 }
 
-if (values.help) process.stdout.write(usage);
-else {
-  const isFine = values.seed === undefined ? await playMany() : await playOne(Number(values.seed));
-  process.exitCode = isFine ? 0 : 1;
+/** Every planted bug, and what found it. */
+async function playMutants(): Promise<boolean> {
+  const wanted = mutants.filter(({ name }) => values.mutant === undefined || name.includes(values.mutant));
+  let survived = 0;
+  for (const mutant of wanted) {
+    const caught = await hunt(mutant);
+    if (caught === undefined) survived += 1;
+    const how = caught === undefined ? "SURVIVED" : `seed ${String(caught.seed).padStart(3)}  ${caught.check}`;
+    say(`${mutant.name.padEnd(70)} ${how}`);
+    if (caught !== undefined && values.mutant !== undefined) say(caught.message);
+  }
+  say(`\n${wanted.length} mutants, ${survived} survived ${maxSeeds} seeds`);
+  return survived === 0;
 }
+
+async function main(): Promise<boolean> {
+  if (values.mutants || values.mutant !== undefined) return playMutants();
+  return values.seed === undefined ? playMany() : playOne(Number(values.seed));
+}
+
+if (values.help) process.stdout.write(usage);
+else process.exitCode = (await main()) ? 0 : 1;

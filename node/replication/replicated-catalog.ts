@@ -357,11 +357,7 @@ export class ReplicatedCatalog implements Replication {
 
   #applied(batch: AppliedBatch): void {
     const { applied, results, ownerRows } = batch;
-    this.#options.witness?.applied(
-      batch,
-      this.#applier.meta,
-      this.#applier.isReplacing ? undefined : this.#applier.catalog,
-    );
+    this.#options.witness?.applied(batch, this.#applier);
     if (batch.members !== undefined) this.#membersChanged(batch.members);
     if (batch.members !== undefined || batch.configured) this.#changes.tell();
     this.#driver.step({ type: "applied", index: applied });

@@ -5,11 +5,10 @@ import type { Logger } from "../base/logger.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { RaftSettings } from "../base/settings.ts";
 import type { CatalogMeta } from "../catalog/apply.ts";
-import type { CatalogView } from "../catalog/types.ts";
 import type { ConsensusCore, RaftOptions } from "../raft/types.ts";
 import type { CatalogStore, OpenedStores } from "../storage/types.ts";
 import type { PeerClient, PeerFrame } from "../transport/types.ts";
-import type { AppliedBatch } from "./applier.ts";
+import type { AppliedBatch, Applier } from "./applier.ts";
 import { checkpointEntries } from "./checkpoints.ts";
 import type { RetentionLimits } from "./log-retention.ts";
 import type { Gossip } from "./types.ts";
@@ -42,8 +41,8 @@ export interface ReplicatedCatalogOptions {
 export interface ReplicationWitness {
   /** What is to be stepped in place of `core`, which starts `from` here over such a catalog: it must pass every call on. */
   watch(core: ConsensusCore, from: RaftOptions, catalog: CatalogMeta): ConsensusCore;
-  /** The catalog shows these entries; undefined where another one takes its place. */
-  applied(batch: AppliedBatch, meta: CatalogMeta, catalog: CatalogView | undefined): void;
+  /** The catalog shows these entries. It cannot be read while another one takes its place. */
+  applied(batch: AppliedBatch, to: Pick<Applier, "meta" | "catalog" | "isReplacing">): void;
   /** The catalog was installed anew from a peer. */
   installed(meta: CatalogMeta): void;
 }

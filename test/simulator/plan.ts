@@ -35,6 +35,7 @@ export interface PlanWishes {
 
 /** Faults after which a node may have lost bytes that it said it held. */
 const losing: ReadonlySet<FaultName> = new Set([
+  "fail a sync",
   "flip a bit of a blob",
   "flip a bit of the hard state",
   "misdirect a write",
@@ -53,7 +54,7 @@ export function drawPlan(seed: number, wishes: PlanWishes = {}): Plan {
   return {
     seed,
     nodes: count,
-    durationMs: wishes.durationMs ?? lots.between(15_000, 40_000),
+    durationMs: wishes.durationMs ?? lots.between(10_000, 40_000),
     raft: { heartbeatMs: 50, electionTimeoutMs: 500 },
     tuning: {
       ...defaultTuning,
@@ -71,17 +72,17 @@ export function drawPlan(seed: number, wishes: PlanWishes = {}): Plan {
     network: {
       typicalDelayMs: lots.pick([0.2, 0.5, 1, 3]),
       frameLoss: keep("frame loss", sometimes(0.05)),
-      frameDuplication: keep("frame duplication", sometimes(0.05)),
+      frameDuplication: keep("frame duplication", sometimes(0.2)),
       frameReordering: keep("frame reordering", sometimes(0.1)),
       callBreaks: keep("call breaks", sometimes(0.02)),
       cutsHold: lots.happens(0.5),
     },
     faults: faults.filter((name) => !without.has(name)),
-    faultEveryMs: lots.pick([500, 1500, 3000, 6000]),
+    faultEveryMs: lots.pick([300, 800, 2000, 5000]),
     faultLastsMs: lots.pick([200, 1000, 3000]),
     clients: 2 + lots.int(3),
     names: 1 + lots.int(4),
     minReplicas: faults.some((name) => losing.has(name)) ? 2 * Math.floor((count - 1) / 2) : 1,
-    thinkMs: lots.pick([20, 100, 300]),
+    thinkMs: lots.pick([40, 200, 600]),
   };
 }

@@ -23,6 +23,7 @@ export async function runSeed(
 ): Promise<SeedReport> {
   const world = new World(drawPlan(seed, wishes), options);
   await world.run(playScenario(world));
+  world.end();
   for (const { disk } of world.nodes) for (const [event, times] of disk.events.all()) world.coverage.disk(event, times);
   return {
     seed,

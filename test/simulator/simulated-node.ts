@@ -1,13 +1,18 @@
 import { DepositoError, hasCode } from "../../node/base/errors.ts";
-import type { NodeId } from "../../node/base/ids.ts";
+import { type BlobId, logIndex, type NodeId } from "../../node/base/ids.ts";
 import type { Config } from "../../node/config.ts";
 import { runUntilStopped } from "../../node/node.ts";
+import { baseKey, decodeAlone, decodeBase, entryKey } from "../../node/storage/entry-codec.ts";
+import { decodeSlot, slotBytes } from "../../node/storage/hard-state-slot.ts";
 import { SimulatedDisk } from "./disk/simulated-disk.ts";
+import { pageBytes } from "./disk/simulated-file.ts";
 import { Life } from "./life.ts";
 import { chanceOf, Lots } from "./lots.ts";
 import { networkOf } from "./network/network.ts";
 import { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
+
+const empty = new Uint8Array();
 
 /** Room on each disk, unless a fault takes it. */
 export const capacityBytes = 256 << 20;
@@ -26,6 +31,8 @@ export class SimulatedNode {
   endedBy: unknown;
   /** Its data directory is not the one that peers know, or not to be known as it: it may never take part again. */
   isLost = false;
+  /** Something on its disk was changed behind its back. */
+  isDamaged = false;
   #disk: SimulatedDisk;
 
   constructor(world: World, id: NodeId, config: Config) {
@@ -115,10 +122,40 @@ export class SimulatedNode {
     else this.disk.crash(how);
   }
 
+  /** The term of a log entry that outlives a power cut; undefined: there is none. Unknown of one that was trimmed, and of a
+   *  disk that was damaged. */
+  durableTermOf(index: number): number | undefined | "unknown" {
+    if (this.isDamaged) return "unknown";
+    for (const { path, type } of this.#disk.contents()) {
+      if (type !== "level" || !path.includes("/log-")) continue;
+      const base = decodeBase(this.#disk.durableRow(path, baseKey) ?? empty);
+      if (base !== undefined && base.index >= index) return "unknown"; // trimmed: it is in the catalog
+      const row = this.#disk.durableRow(path, entryKey(index));
+      const stored = row && decodeAlone(row, logIndex(index));
+      if (stored !== undefined && !("damage" in stored)) return stored.at.term;
+    }
+    return undefined;
+  }
+
+  /** Term and vote as they outlive a power cut. Unknown of a disk that was damaged. */
+  durableVote(): { readonly term: number; readonly votedFor: NodeId | undefined } | undefined | "unknown" {
+    if (this.isDamaged) return "unknown";
+    const bytes = this.#disk.durableBytes(`/${this.id}/hard-state`);
+    if (bytes === undefined) return undefined;
+    const slots = [0, pageBytes].map((at) => decodeSlot(bytes.subarray(at, at + slotBytes)));
+    return slots.toSorted((one, other) => (other?.sequence ?? 0) - (one?.sequence ?? 0))[0]?.state;
+  }
+
+  /** Whether a blob outlives a power cut here. A damaged disk is not asked. */
+  hasDurably(blobId: BlobId): boolean {
+    return this.isDamaged || this.#disk.isDurable(`/${this.id}/blobs/${blobId.slice(0, 2)}/${blobId}`);
+  }
+
   /** Somebody removes the data directory, and makes a new one, while the node is down. */
   emptyDisk(): void {
     this.#disk = this.#newDisk();
     this.isLost = true;
+    this.isDamaged = true;
   }
 
   #die(life: Life, error: unknown): void {

@@ -29,8 +29,12 @@ export class Trace {
     this.#lines?.push(`${this.#now()} ${line}`);
   }
 
-  bytes(bytes: Uint8Array): void {
-    this.#hash = crc32(bytes, this.#hash);
+  /** Bytes that arrive somewhere; `describe` is for people only. */
+  frame(bytes: Uint8Array, describe: () => string): void {
+    this.#count += 1;
+    // The moment counts as well, to the microsecond.
+    this.#hash = crc32(bytes, (this.#hash ^ Math.round(this.#now() * 1000)) >>> 0);
+    this.#lines?.push(`${this.#now()} ${describe()}`);
   }
 
   get hash(): string {

@@ -94,11 +94,14 @@ export class Workload {
     const lots = new Lots(plan.seed, `client ${process}`);
     /** What this client last saw or wrote under each name: what it compares with. */
     const seen = new Map<string, string>();
+    const staysWithDoor = lots.happens(0.5);
+    let node = lots.pick(nodes).id;
     while (!this.#isOver) {
       await timeline.pause(Math.min(lots.skewed(plan.thinkMs), longestThinkMs));
       const name = lots.pick(this.#names);
-      const node = lots.pick(nodes).id;
-      if (lots.happens(0.1)) {
+      // Who stays with one door stays with a leader that is cut off, too.
+      if (!staysWithDoor || lots.happens(0.02)) node = lots.pick(nodes).id;
+      if (lots.happens(0.2)) {
         await this.#besides(node, name, lots);
         continue;
       }
@@ -125,7 +128,7 @@ export class Workload {
   async #besides(node: NodeId, name: string, lots: Lots): Promise<void> {
     const { clientId, secret } = this.#credentials;
     const replicas = this.#drawReplicas(lots);
-    const isEdit = lots.happens(0.6);
+    const isEdit = lots.happens(0.8);
     const answer = await callDoor<unknown>(this.#world, node, async (depot) => {
       await depot.authenticate(clientId, secret);
       if (!isEdit) return depot.list({ clientId, prefix: "", delimiter: undefined, after: undefined, limit: 100 });

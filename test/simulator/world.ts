@@ -12,10 +12,12 @@ import type { Plan } from "./plan.ts";
 import { SimulatedNode } from "./simulated-node.ts";
 import { Timeline } from "./timeline.ts";
 import { Trace } from "./trace.ts";
-import { Violation } from "./violation.ts";
+import { must, Violation } from "./violation.ts";
 
 /** Turns of the real event loop are only taken now and then: each step drains the promises it settles without one. */
 const stepsPerTurn = 4096;
+/** More than any world needs: one that takes more turns in a circle. */
+const maxSteps = 3_000_000;
 
 /** One cluster in virtual time, from the seed of its plan. */
 export class World {
@@ -64,6 +66,11 @@ export class World {
     this.#violation ??= violation;
   }
 
+  /** Nobody may go on living when it is over. */
+  end(): void {
+    for (const { life } of this.nodes) life?.end();
+  }
+
   node(id: NodeId): SimulatedNode {
     const found = this.nodes.find((node) => node.id === id);
     if (found === undefined) throw new RangeError(`no node ${id}`);
@@ -85,17 +92,25 @@ export class World {
         (error: unknown) => {
           isDone = true;
           if (error instanceof Violation) this.fail(error);
-          else reject(error);
+          else this.fail(asViolation("the scenario", error));
         },
       );
+      // In production it ends the process; here only a bug leaves a promise without anybody who waits for it.
+      const onUnhandled = (error: unknown) => this.fail(asViolation("a promise nobody waits for", error));
+      process.on("unhandledRejection", onUnhandled);
+      const end = (settle: () => void) => {
+        process.off("unhandledRejection", onUnhandled);
+        settle();
+      };
       const step = () => {
-        if (isDone || this.#violation !== undefined) return resolve();
+        if (isDone || this.#violation !== undefined) return end(resolve);
         this.steps += 1;
         try {
-          if (!this.timeline.step()) return reject(new Error("nothing will ever happen any more"));
+          must("Liveness", this.timeline.step(), () => "nothing will ever happen any more");
+          must("Liveness", this.steps < maxSteps, () => `it goes on for ever: ${maxSteps} steps`);
         } catch (error) {
           if (error instanceof Violation) this.fail(error);
-          else return reject(error);
+          else return end(() => reject(error));
         }
         if (this.steps % stepsPerTurn === 0) setImmediate(step);
         // From a microtask, so that every promise that this step settles has had its turn before the next tick.

@@ -7,18 +7,24 @@ import type { PeerFrame } from "../../../node/transport/types.ts";
 import { must, Violation } from "../violation.ts";
 import type { World } from "../world.ts";
 import { ConsensusChecks } from "./consensus.ts";
+import { ReplicaChecks } from "./replicas.ts";
 
 /** All that is checked while the world runs. What a check throws ends the run, and never disturbs the node it looks at. */
 export class Checks {
   readonly #world: World;
   readonly consensus: ConsensusChecks;
+  readonly #replicas: ReplicaChecks;
   /** The digest of the whole catalog at each index at which any node stopped. */
   readonly #digests = new Map<number, string>();
   readonly #metas = new Map<NodeId, CatalogMeta>();
 
   constructor(world: World) {
     this.#world = world;
-    this.consensus = new ConsensusChecks(world.coverage);
+    this.consensus = new ConsensusChecks(world.coverage, {
+      termOf: (id, index) => world.node(id).durableTermOf(index),
+      voteOf: (id) => world.node(id).durableVote(),
+    });
+    this.#replicas = new ReplicaChecks(world.coverage, (id, blobId) => world.node(id).hasDurably(blobId));
   }
 
   /** What the node has applied in this life; undefined before it serves. */
@@ -41,13 +47,20 @@ export class Checks {
 
   witnessOf(node: NodeId): ReplicationWitness {
     return {
-      watch: (core, from) => {
-        // A process whose catalog was damaged begins anew, with one from a peer that may be older.
-        this.#metas.delete(node);
-        this.#guard(() => this.consensus.started(node, from));
+      watch: (core, from, meta) => {
+        this.#guard(() => {
+          this.consensus.started(node, from);
+          this.#metas.delete(node);
+          this.#applied(node, meta);
+        });
         return this.#watch(node, core);
       },
-      applied: (_batch, meta) => this.#guard(() => this.#applied(node, meta)),
+      applied: (batch, applier) =>
+        this.#guard(() => {
+          this.#applied(node, applier.meta);
+          const catalog = applier.isReplacing ? undefined : applier.catalog;
+          this.#replicas.applied(batch, this.consensus.committed, catalog);
+        }),
       installed: (meta) => {
         this.#world.coverage.count("snapshots installed");
         this.#guard(() => this.#applied(node, meta));

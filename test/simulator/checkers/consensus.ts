@@ -21,6 +21,12 @@ interface Promises {
   readonly votes: Map<Term, NodeId>;
 }
 
+/** What outlives a power cut on each disk; unknown where the disk was damaged. */
+export interface Disks {
+  termOf(node: NodeId, index: number): number | undefined | "unknown";
+  voteOf(node: NodeId): { readonly term: number; readonly votedFor: NodeId | undefined } | undefined | "unknown";
+}
+
 /** One core, from its start to the end of its process. */
 interface Watched {
   readonly node: NodeId;
@@ -32,13 +38,19 @@ interface Watched {
   /** Its own disk has everything up to here. */
   persisted: number;
   committed: number;
+  /** What it knew to be committed when it was elected. */
+  committedBefore: number;
   configurationEntries: number[];
+  /** Who was heard to vote for it, in its term. */
+  votesHeard: { readonly term: Term; readonly voters: Set<NodeId> };
   isRefilling: boolean;
 }
 
 /** What must hold after every step of every core (Raft figure 3), and what this core promises besides. Each step costs little. */
 export class ConsensusChecks {
   readonly #coverage: Coverage;
+  /** Asks the disk itself. */
+  readonly #disks: Disks;
   readonly #watched = new Map<NodeId, Watched>();
   readonly #promises = new Map<NodeId, Promises>();
   readonly #leaders = new Map<Term, NodeId>();
@@ -53,8 +65,9 @@ export class ConsensusChecks {
   #claimed = 0;
   #newestLeader: NodeId | undefined;
 
-  constructor(coverage: Coverage) {
+  constructor(coverage: Coverage, disks: Disks) {
     this.#coverage = coverage;
+    this.#disks = disks;
   }
 
   get highestCommitted(): number {
@@ -85,12 +98,15 @@ export class ConsensusChecks {
       role: undefined,
       persisted: lastIndex,
       committed: applied,
+      committedBefore: applied,
       configurationEntries: [],
+      votesHeard: { term: hardState.term, voters: new Set() },
       isRefilling: lostPromises,
     };
     watched.configurations.adopt(from.entries);
     for (const { kind, index } of from.entries) if (kind === "configuration") watched.configurationEntries.push(index);
     this.#watched.set(node, watched);
+    this.#claimed = Math.max(this.#claimed, applied);
   }
 
   ended(node: NodeId): void {
@@ -114,11 +130,15 @@ export class ConsensusChecks {
     if (input.type === "snapshot-installed" && effects.resetLog === undefined)
       watched.committed = Math.max(watched.committed, input.position.index);
     if (input.type === "trimmed") watched.log.trim(input.through);
+    if (input.type === "message") this.#checkVotes(watched, input.from, input.message, effects);
     this.#checkHardState(watched, effects);
     // A leader that steps down may overwrite its log in the same step.
-    if (effects.leadership !== undefined) this.#checkLeadership(watched, effects.leadership);
+    if (effects.leadership !== undefined) {
+      this.#checkLeadership(watched, effects.leadership);
+      if (effects.leadership.role !== "leader") watched.committedBefore = core.status().commitIndex;
+    }
     this.#checkLog(watched, effects);
-    for (const { message } of effects.messages) this.#checkClaim(watched, message);
+    this.#checkCommit(watched, effects, core);
     this.#checkCommitted(watched, effects.committed);
     this.#checkReads(watched, effects);
     if (watched.isRefilling && !core.status().lostPromises) {
@@ -134,19 +154,35 @@ export class ConsensusChecks {
       const before = promises.votes.get(message.term) ?? to;
       must("OneVotePerTerm", before === to, () => `${from} votes for ${before} and ${to} in term ${message.term}`);
       promises.votes.set(message.term, to);
+      this.#checkVoteIsDurable(from, message.term, to);
       promises.term = Math.max(promises.term, message.term);
     }
     if (message.type === "vote-request") {
       const before = promises.votes.get(message.term) ?? from;
       must("OneVotePerTerm", before === from, () => `${from} stands in term ${message.term} and voted for ${before}`);
       promises.votes.set(message.term, from);
+      this.#checkVoteIsDurable(from, message.term, from);
       promises.term = Math.max(promises.term, message.term);
     }
     if (message.type === "append-response" && message.result.type === "matched") {
       promises.term = Math.max(promises.term, message.term);
       const { matchIndex } = message.result;
       promises.index = Math.max(promises.index, matchIndex);
+      // One of an older term may tell of entries that are being overwritten: they were on the disk, and nobody counts them.
+      const watched = this.#watched.get(from);
+      const term = watched?.term === message.term ? watched.log.termAt(matchIndex) : undefined;
+      must("AckAfterSync", term === undefined || this.#isDurableOn(from, matchIndex, term), () => {
+        return `${from} acknowledges ${matchIndex}, which its disk may lose`;
+      });
     }
+  }
+
+  #checkVoteIsDurable(node: NodeId, term: Term, candidate: NodeId): void {
+    const durable = this.#disks.voteOf(node);
+    if (durable === "unknown" || (durable !== undefined && durable.term > term)) return;
+    must("VoteAfterSync", durable?.term === term && durable.votedFor === candidate, () => {
+      return `${node} votes for ${candidate} in ${term}; its disk has ${durable?.votedFor} in ${durable?.term}`;
+    });
   }
 
   #checkHardState(watched: Watched, { hardState }: Effects): void {
@@ -172,6 +208,9 @@ export class ConsensusChecks {
     if (first === undefined) return;
     if (first.index <= log.lastIndex) {
       must("LeaderAppendOnly", role?.role !== "leader", () => `${node} leads and overwrites ${first.index}`);
+      must("OnlyConflictsTruncate", log.termAt(first.index) !== first.term, () => {
+        return `${node} overwrites ${first.index} of term ${first.term} with itself`;
+      });
       must("CommittedStays", first.index > watched.committed, () => `${node} overwrites the committed ${first.index}`);
       this.#coverage.count("entries truncated", log.lastIndex - first.index + 1);
       watched.persisted = Math.min(watched.persisted, first.index - 1);
@@ -232,6 +271,7 @@ export class ConsensusChecks {
     must("NoDoubtfulLeader", !watched.isRefilling, () => `${node} leads, though its log lost promises`);
     if (this.#leaders.has(role.term)) return;
     this.#leaders.set(role.term, node);
+    this.#checkElected(watched, role.term);
     if (this.#newestLeader !== node) this.#coverage.count("leader changes");
     this.#newestLeader = node;
     for (let index = log.base.index + 1; index < this.committed.length; index += 1) {
@@ -244,14 +284,52 @@ export class ConsensusChecks {
     }
   }
 
-  /** A leader tells what it takes for committed. */
-  #checkClaim(watched: Watched, message: RaftMessage): void {
-    if (message.type !== "append-request" && message.type !== "heartbeat-request") return;
-    const { commitIndex } = message;
-    if (commitIndex <= this.#claimed) return;
+  #checkVotes(watched: Watched, from: NodeId, message: RaftMessage, { messagesAfterSync, messages }: Effects): void {
+    const { node, log } = watched;
+    if (message.type === "vote-response" && message.granted) {
+      if (message.term > watched.votesHeard.term) watched.votesHeard = { term: message.term, voters: new Set() };
+      if (message.term === watched.votesHeard.term) watched.votesHeard.voters.add(from);
+    }
+    if (message.type !== "vote-request") return;
+    const isGranted = [...messagesAfterSync, ...messages].some(
+      (sent) => sent.message.type === "vote-response" && sent.message.granted,
+    );
+    if (!isGranted) return;
+    must("NoDoubtfulVote", !watched.isRefilling, () => `${node} votes, though its log lost promises`);
+    const { term = 0 as Term, index } = { term: log.termAt(log.lastIndex), index: log.lastIndex };
+    const isCovered = message.last.term > term || (message.last.term === term && message.last.index >= index);
+    must("ElectionRestriction", isCovered, () => {
+      return `${node} with ${index} of term ${term} votes for ${from} with ${message.last.index} of term ${message.last.term}`;
+    });
+  }
+
+  /** A majority of voters, of both where the configuration is joint, was heard to vote for it. */
+  #checkElected({ node, configurations, votesHeard }: Watched, term: Term): void {
+    const { voters, outgoing } = configurations.current;
+    for (const group of [voters, outgoing]) {
+      const votes = group.filter(
+        (voter) => voter === node || (votesHeard.term === term && votesHeard.voters.has(voter)),
+      );
+      must("ElectedByMajority", group.length === 0 || 2 * votes.length > group.length, () => {
+        return `${node} leads term ${term} with the votes of ${votes.join(", ")} out of ${group.join(", ")}`;
+      });
+    }
+  }
+
+  /** Looked at whenever more is committed than any core has shown before: what it tells others, or hands out. */
+  #checkCommit(watched: Watched, { messages, committed }: Effects, core: ConsensusCore): void {
+    const told = (message: RaftMessage) =>
+      message.type === "append-request" || message.type === "heartbeat-request" ? message.commitIndex : 0;
+    const shown = messages.reduce((most, { message }) => Math.max(most, told(message)), committed.at(-1)?.index ?? 0);
+    if (shown <= this.#claimed) return;
+    const { commitIndex, role, term: currentTerm } = core.status();
     const term = watched.log.termAt(commitIndex);
-    if (term !== undefined) this.#checkMajority(watched, { index: commitIndex, term });
+    if (term === undefined) return;
     this.#claimed = commitIndex;
+    // An entry of an older term may sit on a majority and still be overwritten (Raft §5.4.2, figure 8).
+    const isOwn = role !== "leader" || commitIndex <= watched.committedBefore || term === currentTerm;
+    must("CommitOwnTerm", isOwn, () => `${watched.node} commits ${commitIndex} of term ${term} in ${currentTerm}`);
+    this.#checkMajority(watched, { index: commitIndex, term });
   }
 
   #checkCommitted(watched: Watched, entries: readonly Entry[]): void {
@@ -269,8 +347,6 @@ export class ConsensusChecks {
       if (known === undefined) {
         this.committed[index] = entry;
         this.#committedIn[index] = watched.term;
-        this.#checkMajority(watched, entry);
-        this.#claimed = Math.max(this.#claimed, index);
       } else {
         const isSame = known.term === term && known.kind === kind && Buffer.compare(known.data, data) === 0;
         must("StateMachineSafety", isSame, () => `${node} is handed another entry ${index} than others`);
@@ -284,18 +360,16 @@ export class ConsensusChecks {
     const { voters, outgoing } = watched.configurations.current;
     for (const group of [voters, outgoing]) {
       if (group.length === 0) continue;
-      const holders = group.filter((node) => this.isDurableOn(node, index, term));
+      const holders = group.filter((node) => this.#isDurableOn(node, index, term));
       must("DurableMajority", 2 * holders.length > group.length, () => {
         return `${watched.node} commits ${index} of term ${term}, which is on the disks of ${holders.join(", ") || "nobody"} only`;
       });
     }
   }
 
-  /** Whether the node's disk has the entry; may be answered by the disk itself. */
-  isDurableOn(node: NodeId, index: number, term: Term): boolean {
-    const watched = this.#watched.get(node);
-    if (watched === undefined) return true; // it is down: what it has cannot be asked
-    return index <= watched.log.base.index || (index <= watched.persisted && watched.log.termAt(index) === term);
+  #isDurableOn(node: NodeId, index: number, term: Term): boolean {
+    const durable = this.#disks.termOf(node, index);
+    return durable === "unknown" || durable === term || index <= (this.#watched.get(node)?.log.base.index ?? 0);
   }
 
   #checkReads({ node }: Watched, { confirmedReads, refusedReads }: Effects): void {

@@ -31,6 +31,11 @@ export class SimulatedDirectory {
     this.#put(name, thing);
   }
 
+  /** What the name may stand for after a power cut: what it stands for now, and before each change that was not synced. */
+  possibly(name: string): readonly (Thing | undefined)[] {
+    return [this.#names.get(name), ...this.#changes.flatMap((each) => (each.name === name ? [each.before] : []))];
+  }
+
   beginSync(): NameChange | undefined {
     return this.#changes.at(-1);
   }

@@ -5,8 +5,9 @@ import { DiskEvents } from "./disk-events.ts";
 import { ArmedFaults } from "./disk-faults.ts";
 import { type DiskLatency, defaultLatency } from "./disk-latency.ts";
 import { Platter } from "./platter.ts";
+import { textOf } from "./rows.ts";
 import { type Machine, Session } from "./session.ts";
-import type { SimulatedDirectory } from "./simulated-directory.ts";
+import type { SimulatedDirectory, Thing } from "./simulated-directory.ts";
 import type { SimulatedFile } from "./simulated-file.ts";
 import type { SimulatedLevel } from "./simulated-level.ts";
 
@@ -131,6 +132,26 @@ export class SimulatedDisk {
       type: thing.type,
       places: thing.type === "file" ? thing.size : thing.keys.length,
     }));
+  }
+
+  /** Whether a whole file of that path, this one or the one that it replaces, is there after a power cut. */
+  isDurable(path: string): boolean {
+    let things: readonly (Thing | undefined)[] = [this.#machine.platter.root];
+    for (const name of path.split("/").filter((part) => part !== ""))
+      things = things.flatMap((thing) => (thing?.type === "directory" ? thing.possibly(name) : [undefined]));
+    return things.every((thing) => thing?.type === "file" && thing.isDurable);
+  }
+
+  /** What the file of that path holds after a power cut that takes everything that was not synced. */
+  durableBytes(path: string): Buffer | undefined {
+    const thing = this.#machine.platter.at(path);
+    return thing?.type === "file" ? thing.durableBytes() : undefined;
+  }
+
+  /** What a row of the LevelDB of that path holds after a power cut that takes everything that was not synced. */
+  durableRow(path: string, key: Uint8Array): Uint8Array | undefined {
+    const thing = this.#machine.platter.at(path);
+    return thing?.type === "level" ? thing.durableRow(textOf(key))?.value : undefined;
   }
 
   /**

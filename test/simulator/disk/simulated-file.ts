@@ -55,6 +55,22 @@ export class SimulatedFile {
     }
   }
 
+  /** Whether a power cut leaves every byte as it is. */
+  get isDurable(): boolean {
+    return this.#layers.length === 0;
+  }
+
+  /** The bytes as they are after a power cut that takes everything that was not synced. */
+  durableBytes(): Buffer {
+    const bytes = Buffer.from(this.#bytes.subarray(0, this.#size));
+    for (const { before } of this.#layers.toReversed())
+      for (const [page, held] of before) {
+        bytes.fill(0, page * pageBytes, (page + 1) * pageBytes);
+        held?.copy(bytes, page * pageBytes);
+      }
+    return bytes.subarray(0, this.#layers[0]?.sizeBefore ?? this.#size);
+  }
+
   /** A sync covers what was written before it began. */
   beginSync(): Unsynced | undefined {
     this.#topIsSealed = true;

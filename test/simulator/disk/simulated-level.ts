@@ -69,6 +69,19 @@ export class SimulatedLevel {
     return { fullFile: file };
   }
 
+  /** The row as it is after a power cut that takes every batch that was not synced, each by itself. */
+  durableRow(key: string): Row | undefined {
+    let held: { readonly row: Row | undefined } | undefined;
+    for (const { state, changes } of this.#batches) {
+      for (const change of changes) {
+        if (change.key !== key) continue;
+        if (state === "synced") held = { row: change.after };
+        else held ??= { row: change.before };
+      }
+    }
+    return held === undefined ? this.rows.get(key) : held.row;
+  }
+
   get lastBatch(): Batch | undefined {
     return this.#batches.at(-1);
   }

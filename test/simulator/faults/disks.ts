@@ -17,16 +17,23 @@ export const fillDisk: Fault = {
 export const slowDisk: Fault = {
   strike(world, lots) {
     const node = lots.pick(world.nodes);
-    node.disk.slowDown(lots.between(2, 200));
-    return () => node.disk.slowDown(1);
+    const nodes = lots.happens(0.3) ? world.nodes : [node];
+    for (const { disk } of nodes) disk.slowDown(lots.skewed(30));
+    return () => {
+      for (const { disk } of nodes) disk.slowDown(1);
+    };
   },
 };
 
-/** One sync fails; the process notices, and is started again when the fault is undone. */
+/**
+ * One sync fails; the process notices, and is started again when the fault is undone. What the sync was for is still read
+ * back from the cache, and no later sync writes it: so this is damage as well, that only a power cut shows.
+ */
 export const failSync: Fault = {
   strike(world, lots) {
     const node = world.damagedNodes.choose(lots);
     if (node?.life === undefined) return undefined;
+    node.isDamaged = true;
     node.disk.failNextSync(lots.pick(["", "/log-", "/catalog-", "/hard-state", "/blobs", "/stage"]));
     return () => {
       node.disk.clearFaults();
@@ -44,6 +51,7 @@ function damaging(damage: (node: SimulatedNode, lots: Lots) => boolean): Fault {
     strike(world, lots) {
       const node = world.damagedNodes.choose(lots);
       if (node === undefined || !damage(node, lots)) return undefined;
+      node.isDamaged = true;
       return () => node.start();
     },
   };

@@ -20,6 +20,8 @@ export class Exchange {
   #toCalleeMs = 0;
   #toCallerMs = 0;
   #isEnded = false;
+  /** A piece is lost for good, so that nothing behind it can arrive. */
+  #isStuck = false;
   #cancelSilence: () => void = () => {};
   /** What the callee does when the caller is gone. */
   onCallerGone: () => void = () => {};
@@ -39,19 +41,25 @@ export class Exchange {
     this.#onFailure = options.onFailure;
     this.#watchSilence(connectMs);
     this.#forget.push(caller.onEnd(() => this.#callerGone()));
-    this.#toCalleeMs = hosts.links.carry(caller.node, host, () => {
-      if (this.#isEnded) return;
-      const port = hosts.ports.get(host);
-      if (port === undefined) {
-        hosts.links.carry(host, caller.node, () => this.fail(new Error("connection refused")));
-        return;
-      }
-      this.#callee = port.life;
-      this.#forget.push(
-        port.life.onEnd(() => hosts.links.carry(host, caller.node, () => this.fail(new Error("connection reset")))),
-      );
-      port.life.run(() => arrived(port));
-    });
+    this.#toCalleeMs = hosts.links.carry(
+      caller.node,
+      host,
+      () => {
+        if (this.#isEnded) return;
+        const port = hosts.ports.get(host);
+        if (port === undefined) {
+          hosts.links.carry(host, caller.node, () => this.fail(new Error("connection refused")));
+          return;
+        }
+        this.#callee = port.life;
+        this.#forget.push(
+          port.life.onEnd(() => hosts.links.carry(host, caller.node, () => this.fail(new Error("connection reset")))),
+        );
+        port.life.run(() => arrived(port));
+      },
+      0,
+      this.#stuck,
+    );
   }
 
   get isEnded(): boolean {
@@ -64,7 +72,7 @@ export class Exchange {
     const carried = () => {
       if (!this.#isEnded) this.#callee?.run(task);
     };
-    this.#toCalleeMs = this.#hosts.links.carry(this.#caller.node, this.#host, carried, this.#toCalleeMs);
+    this.#toCalleeMs = this.#hosts.links.carry(this.#caller.node, this.#host, carried, this.#toCalleeMs, this.#stuck);
   }
 
   /** Runs `task` in the caller, after everything sent to it before. */
@@ -75,7 +83,7 @@ export class Exchange {
       this.#watchSilence(silenceMs);
       this.#caller.run(task);
     };
-    this.#toCallerMs = this.#hosts.links.carry(this.#host, this.#caller.node, carried, this.#toCallerMs);
+    this.#toCallerMs = this.#hosts.links.carry(this.#host, this.#caller.node, carried, this.#toCallerMs, this.#stuck);
   }
 
   /** The call is over for its caller; the callee hears of it unless all is said. */
@@ -87,11 +95,21 @@ export class Exchange {
       this.#hosts.links.carry(this.#caller.node, this.#host, () => this.#callee?.run(onCallerGone), this.#toCalleeMs);
   }
 
+  /** Calls `task` when the call is over for its caller, however it ends. */
+  onEnd(task: () => void): void {
+    if (this.#isEnded) task();
+    else this.#forget.push(task);
+  }
+
   fail(error: Error): void {
     if (this.#isEnded) return;
     this.end(false);
     this.#caller.run(() => this.#onFailure(error));
   }
+
+  readonly #stuck = (): void => {
+    this.#isStuck = true;
+  };
 
   #breaksByLot(): boolean {
     if (this.#isEnded) return true;
@@ -119,7 +137,8 @@ export class Exchange {
     this.#cancelSilence();
     this.#cancelSilence = this.#hosts.timeline.after(limitMs, () => {
       const isWorking = this.#callee !== undefined && !this.#callee.isDead && !this.#callee.isPaused;
-      if (isWorking && this.#hosts.links.isOpenBothWays(this.#caller.node, this.#host)) this.#watchSilence(limitMs);
+      if (isWorking && !this.#isStuck && this.#hosts.links.isOpenBothWays(this.#caller.node, this.#host))
+        this.#watchSilence(limitMs);
       else this.fail(new Error("silent"));
     });
   }

@@ -32,7 +32,7 @@ export class Links {
   }
 
   isOpen(from: string, to: string): boolean {
-    return !this.#cuts.has(`${from} ${to}`);
+    return this.#cuts.size === 0 || !this.#cuts.has(`${from} ${to}`);
   }
 
   isOpenBothWays(one: string, other: string): boolean {
@@ -73,12 +73,14 @@ export class Links {
     return slowMs + this.#lots.skewed(this.#habits.typicalDelayMs);
   }
 
-  /** Brings `task` to the other side, not before `notBeforeMs`; through a cut it comes late or never. When it arrives at the earliest. */
-  carry(from: string, to: string, task: () => void, notBeforeMs = 0): number {
+  /** Brings `task` to the other side, not before `notBeforeMs`; through a cut it comes late, or is
+   *  `lost`. When it arrives at the earliest. */
+  carry(from: string, to: string, task: () => void, notBeforeMs = 0, lost: () => void = () => {}): number {
     const atMs = Math.max(this.#timeline.nowMs + this.delayMs(from, to), notBeforeMs);
     this.#timeline.at(atMs, () => {
       if (this.isOpen(from, to)) task();
       else if (this.#habits.cutsHold) this.#stalled.push({ from, to, task });
+      else lost();
     });
     return atMs;
   }

@@ -88,6 +88,8 @@ export class SimulatedPeerClient implements PeerClient {
       reject(signal.reason);
     };
     signal.addEventListener("abort", abort, { once: true });
+    // The runtime keeps a combined signal alive as long as somebody listens, beyond the end of its world.
+    exchange.onEnd(() => signal.removeEventListener("abort", abort));
     const iterator = await this.#orEnd(exchange, Promise.race([opened.promise, failed]));
     const { port } = served;
     must("Network", port !== undefined, () => "an answer without a port");

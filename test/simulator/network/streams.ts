@@ -1,6 +1,5 @@
 import type { NodeId } from "../../../node/base/ids.ts";
-import { encodeFrame } from "../../../node/transport/frame-codec.ts";
-import { FrameDecoder } from "../../../node/transport/frame-decoder.ts";
+import { decodeFrame, encodeFrame } from "../../../node/transport/frame-codec.ts";
 import { Membership } from "../../../node/transport/membership.ts";
 import type { AcceptingPeerStreams, PeerStreamsOptions } from "../../../node/transport/peer-streams.ts";
 import type { PeerFrame } from "../../../node/transport/types.ts";
@@ -8,6 +7,7 @@ import type { Life } from "../life.ts";
 import { must } from "../violation.ts";
 import type { SimulatedHosts } from "./hosts.ts";
 
+const lengthBytes = 4;
 const handshakeMs = 3000;
 const pingMs = 1000;
 const maxUnansweredPings = 4;
@@ -109,7 +109,8 @@ class Outgoing {
     const to = this.#peerStreams;
     if (to === undefined) return false;
     const { lots, habits, coverage } = this.#hosts;
-    const bytes = Buffer.concat(encodeFrame(frame));
+    const parts = encodeFrame(frame);
+    const bytes = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
     this.#hosts.onSent(this.#own.life.node, this.#peer, frame);
     if (habits.frameLoss > 0 && lots.happens(habits.frameLoss)) {
       coverage.fault("frame lost");
@@ -149,11 +150,9 @@ class Outgoing {
     const from = this.#own.life.node;
     // What a process sent before its end may still arrive; a stream that was dialed anew has no past.
     if (!to.isOpen || (this.#peerStreams !== to && !this.#own.life.isDead)) return;
-    trace.bytes(bytes);
-    const { frames, malformed } = new FrameDecoder().push(bytes);
-    const [frame] = frames;
-    must("Codec", !malformed && frames.length === 1 && frame !== undefined, () => `a frame of ${from} does not decode`);
-    trace.note(">", from, to.life.node, frame.type === "raft" ? frame.message.type : frame.type);
+    const frame = decodeFrame(bytes.subarray(lengthBytes));
+    must("Codec", frame !== undefined, () => `a frame of ${from} does not decode`);
+    trace.frame(bytes, () => `${from} > ${to.life.node} ${frame.type === "raft" ? frame.message.type : frame.type}`);
     if (frame.type !== "ping" && frame.type !== "pong") to.life.run(() => to.options.events.frame(from, frame));
   }
 
