@@ -10,12 +10,13 @@ import { DepositoError, hasCode } from "./base/errors.ts";
 import { newIncarnation } from "./base/ids.ts";
 import { invariant } from "./base/invariant.ts";
 import { createMetrics } from "./base/metrics.ts";
-import { foundingWrites, readMeta } from "./catalog/apply.ts";
+import { foundingWrites, readMeta, restoredWrites } from "./catalog/apply.ts";
 import type { MemberFacts } from "./catalog/types.ts";
 import { createDepot } from "./depot/depot.ts";
 import { FreeSpace } from "./depot/free-space.ts";
 import { BlobHolder } from "./depot/local-holder.ts";
 import { type Group, joinGroup } from "./group.ts";
+import { BackupSource } from "./replication/backup-source.ts";
 import { FirstCatalog } from "./replication/first-catalog.ts";
 import { agreeOnFounding } from "./replication/founding.ts";
 import { MemberDirectory } from "./replication/member-directory.ts";
@@ -84,7 +85,7 @@ async function runNode(options: NodeOptions): Promise<void> {
     const self = selfOf(shop, directory);
     const group = await joinGroup(shop, { boots: directory.boots, self, stores, members, peers, disk });
     await closeWaitingRoom(finishRequestsMs);
-    await openDoor(shop, peers, disk, group);
+    await openDoor(shop, directory, peers, disk, group);
     options.logger.info({ cluster: group.replicated.clusterName, boots: directory.boots }, "serving");
     await Promise.race([aborted(options.stop), ended.promise]);
   } catch (error) {
@@ -184,6 +185,7 @@ async function begin(shop: Workshop, directory: DataDirectory, peers: PeerClient
   const beginning = await agreeOnFounding({
     clusterName: config.cluster,
     self: selfOf(shop, directory),
+    restored: directory.restored,
     seeds: config.nodes,
     hello: (address) => peers.hello(address),
     introduce: (hello) => {
@@ -205,9 +207,15 @@ async function begin(shop: Workshop, directory: DataDirectory, peers: PeerClient
   }
   const { founding } = beginning;
   const { writes, meta } = foundingWrites(founding);
-  await directory.found(founding, writes, meta.applied);
+  if (directory.restored === undefined) await directory.found(founding, writes, meta.applied);
+  else await directory.foundRestored(founding, (backup) => restoredWrites(backup, founding));
   logger.info(
-    { cluster: founding.clusterId, members: founding.members.map(({ id }) => id), node: own.id },
+    {
+      cluster: founding.clusterId,
+      members: founding.members.map(({ id }) => id),
+      node: own.id,
+      backup: directory.restored,
+    },
     "group founded",
   );
 }
@@ -270,7 +278,13 @@ async function openLocalDisk(shop: Workshop, directory: DataDirectory, peers: Pe
   return { blobs, holder, freeBytes };
 }
 
-async function openDoor(shop: Workshop, peers: PeerClient, disk: LocalDisk, group: Group): Promise<void> {
+async function openDoor(
+  shop: Workshop,
+  directory: DataDirectory,
+  peers: PeerClient,
+  disk: LocalDisk,
+  group: Group,
+): Promise<void> {
   const { own, config, logger, metrics, surroundings, late, resources, fatal } = shop;
   const { clock, chance, network } = surroundings;
   const { replicated, gossip, streams } = group;
@@ -288,9 +302,11 @@ async function openDoor(shop: Workshop, peers: PeerClient, disk: LocalDisk, grou
     limits: config.limits,
     repair: config.repair,
     freeBytes: disk.freeBytes,
+    onReplicasCompared: directory.restored === undefined ? undefined : () => directory.replicasCompared(),
     onFatal: fatal,
   });
   const { snapshots } = replicated;
+  const backups = new BackupSource({ store: () => replicated.catalog, barrier: () => replicated.barrier(), clock });
   late.services = { holder, snapshots, streams, reportLost: (lost) => depot.reportLost(lost) };
   // Together: the depot waits for its pulls under way, and the holder is who ends them.
   resources.defer(async () => {
@@ -299,6 +315,7 @@ async function openDoor(shop: Workshop, peers: PeerClient, disk: LocalDisk, grou
   const close = await network.openDoor(own.api, {
     depot,
     replication: replicated,
+    backup: () => backups.read(),
     config,
     self: own.id,
     metrics,

@@ -10,6 +10,11 @@ import type { Replication } from "../replication/types.ts";
 export interface ApiOptions {
   readonly depot: Depot;
   readonly replication: Pick<Replication, "readiness" | "raft">;
+  /**
+   * The group's metadata as a backup (`node/backup/format.ts`), with everything that was acknowledged before.
+   * @throws {DepositoError} `too-many-requests` while another one is being read here; `no-quorum`
+   */
+  readonly backup: () => AsyncIterable<Uint8Array>;
   readonly config: ApiConfig;
   readonly self: NodeId;
   readonly metrics: Metrics;

@@ -10,6 +10,7 @@ type InternalCode =
   | "no-catalog"
   | "not-a-member"
   | "catalog-damaged"
+  | "backup-damaged"
   | "config-invalid"
   | "data-directory-in-use"
   | "data-directory-foreign"

@@ -4,6 +4,7 @@ import type { EventStreams } from "./event-streams.ts";
 import type { HttpMetrics } from "./http-metrics.ts";
 import type { Route } from "./route.ts";
 import { addNodeRoute } from "./routes/add-node.ts";
+import { backupRoute } from "./routes/backup.ts";
 import { clientAccountRoute } from "./routes/client-account.ts";
 import { clusterEventsRoute } from "./routes/cluster-events.ts";
 import { clusterStatusRoute } from "./routes/cluster-status.ts";
@@ -42,6 +43,7 @@ export function apiRoutes(options: ApiOptions, metrics: HttpMetrics, streams: Ev
     addNodeRoute(options),
     removeNodeRoute(options),
     moveLeadershipRoute(options),
+    backupRoute(options),
     livezRoute(options),
     readyzRoute(options),
     metricsRoute(options),

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { OutgoingHttpHeaders } from "node:http";
 import { invariant } from "../base/invariant.ts";
 import type { Retrieval } from "../depot/types.ts";
 import type { Exchange } from "./exchange.ts";
@@ -41,9 +41,9 @@ export async function sendBytes(options: SendBytesOptions): Promise<void> {
       invariant(sent <= end - start, () => `a replica handed out ${sent} bytes of ${end - start}`);
       if (!response.headersSent) response.writeHead(status, headers);
       if (sent === end - start) response.end(chunk);
-      else if (!response.write(chunk)) await taken(options, response, "drain", gone.signal);
+      else if (!response.write(chunk)) await taken(options, "drain", gone.signal);
     }
-    if (response.writableLength > 0) await taken(options, response, "finish", gone.signal);
+    if (response.writableLength > 0) await taken(options, "finish", gone.signal);
     complete = sent === end - start;
     invariant(complete || gone.signal.aborted, () => `a replica ended after ${sent} bytes of ${end - start}`);
   } catch (error) {
@@ -53,12 +53,13 @@ export async function sendBytes(options: SendBytesOptions): Promise<void> {
   }
 }
 
-async function taken(
-  { exchange, idleMs }: SendBytesOptions,
-  response: ServerResponse,
+/** Resolves once the client has taken what was written; cuts it off when that takes longer than `idleMs`. */
+export async function taken(
+  { exchange, idleMs }: Pick<SendBytesOptions, "exchange" | "idleMs">,
   event: "drain" | "finish",
   gone: AbortSignal,
 ): Promise<void> {
+  const { response } = exchange;
   const cancel = exchange.clock.after(idleMs, () => response.destroy());
   try {
     await once(response, event, { signal: gone });

@@ -43,6 +43,7 @@ export type ErrorCode =
   | "no-catalog" // a peer has no catalog that is of use here
   | "not-a-member" // the other side is not a member of this group, or an older life of one
   | "catalog-damaged" // a catalog value failed its checksum, or the digests differ
+  | "backup-damaged" // a backup is not complete, or not what it says
   | "config-invalid"
   | "data-directory-in-use"
   | "data-directory-foreign"

@@ -14,6 +14,8 @@ export type CommandId = Brand<string, "CommandId">;
 export type Incarnation = Brand<string, "Incarnation">;
 /** The group a data directory belongs to: UUID-shaped digest of the founding roster. */
 export type ClusterId = Brand<string, "ClusterId">;
+/** The state of a catalog that a backup holds: 32 hexadecimal digits. */
+export type BackupId = Brand<string, "BackupId">;
 
 /** Counts elections, from 0. */
 export type Term = Brand<number, "Term">;
@@ -31,6 +33,7 @@ export type Sha256 = Brand<string, "Sha256">;
 const uuidV4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const nodeId = /^[a-z0-9][a-z0-9-]{0,31}$/;
+const backupId = /^[0-9a-f]{32}$/;
 const sha256 = /^[0-9a-f]{64}$/;
 
 /** Each parser returns the branded value, or undefined when the text or number is not one. */
@@ -54,6 +57,9 @@ export function parseClusterId(text: string): ClusterId | undefined {
 }
 export function parseSha256(text: string): Sha256 | undefined {
   return sha256.test(text) ? (text as Sha256) : undefined;
+}
+export function parseBackupId(text: string): BackupId | undefined {
+  return backupId.test(text) ? (text as BackupId) : undefined;
 }
 export function parseReplicaCount(value: number): ReplicaCount | undefined {
   return Number.isSafeInteger(value) && value >= 1 ? (value as ReplicaCount) : undefined;

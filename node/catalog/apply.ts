@@ -23,7 +23,7 @@ import { readMembers } from "./tables.ts";
 import { addTotals } from "./totals.ts";
 import type { CatalogView, HolderRow, MemberRecord, Outcome, Proposal, Write } from "./types.ts";
 
-export { foundingWrites } from "./founding.ts";
+export { foundingWrites, restoredWrites } from "./founding.ts";
 export { type CatalogMeta, readMeta } from "./meta.ts";
 export { recentOutcome } from "./recent-commands.ts";
 

@@ -24,6 +24,8 @@ export interface DepotOptions {
   readonly repair: RepairSettings;
   /** Free bytes of this node's disk, as last measured. */
   readonly freeBytes: () => number;
+  /** Set when the catalog came from a backup: called once the replicas on this disk were compared with it. */
+  readonly onReplicasCompared?: (() => Promise<void>) | undefined;
   /** A bug came to light in the background: the process must end. */
   readonly onFatal: (error: unknown) => void;
 }

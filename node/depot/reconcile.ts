@@ -19,6 +19,7 @@ import { DoomedReplicas } from "./doomed-replicas.ts";
 import { HolderScan } from "./holder-scan.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
 import type { DepotOptions } from "./options.ts";
+import { ReplicaAudit } from "./replica-audit.ts";
 import { ReplicaReports } from "./replica-reports.ts";
 import { sourcesOf } from "./sources.ts";
 import type { LostReplica } from "./types.ts";
@@ -39,6 +40,7 @@ export class Reconciler {
   /** Failed attempts in a row to mend a replica. */
   readonly #failures = new Map<BlobId, number>();
   readonly #lost = new Map<BlobId, LostReplica["how"]>();
+  readonly #audit: ReplicaAudit | undefined;
   #stopListening: (() => void) | undefined;
 
   constructor(options: DepotOptions) {
@@ -54,6 +56,15 @@ export class Reconciler {
       look: (blobId) => this.#look(blobId),
     });
     this.#scan = new HolderScan(options, (row) => this.#note(row));
+    const { onReplicasCompared: onDone } = options;
+    this.#audit =
+      onDone &&
+      new ReplicaAudit({
+        ...options,
+        reportGone: (blobId) => this.#reports.add({ type: "lost", blobId }),
+        reportDamaged: (blobId) => this.reportLost({ blobId, how: "damaged" }),
+        onDone,
+      });
   }
 
   start(): void {
@@ -62,14 +73,16 @@ export class Reconciler {
       for (const row of rows) if (!this.#note(row)) this.#scan.soon();
     });
     this.#scan.start();
+    this.#audit?.start();
   }
 
   /** Starts nothing new; resolves when pulls and removals under way have ended. */
   async close(): Promise<void> {
     this.#stopListening?.();
     this.#rate.close();
+    const audited = this.#audit?.close();
     this.#reports.close();
-    await Promise.all([this.#scan.close(), this.#pulls.close(), this.#doomed.close()]);
+    await Promise.all([audited, this.#scan.close(), this.#pulls.close(), this.#doomed.close()]);
   }
 
   /** A replica of this node turned out damaged or gone: another holder's takes its place. */

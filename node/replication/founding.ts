@@ -7,6 +7,7 @@
  *     claimed ──a group that has not──► wait until an operator adds this node
  *   roster ──found──► every seed writes the same first catalog, at index 1 of term 1
  *   group  ──join───► the directory is bound to it; the catalog comes from a peer
+ *   restored: like claimed, but every seed brings the same backup, and it becomes the first catalog
  *
  * The first start needs every seed once, so every seed founds with the same roster. A node whose disk was emptied later
  * comes with a new incarnation, meets peers that know the old one, and refuses to start: it can never vote twice.
@@ -15,7 +16,7 @@ import { createHash } from "node:crypto";
 import { pause, unlessAborted } from "../base/aborting.ts";
 import type { Clock } from "../base/clock.ts";
 import { DepositoError, hasCode } from "../base/errors.ts";
-import { type NodeId, parseClusterId } from "../base/ids.ts";
+import { type BackupId, type NodeId, parseClusterId } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Address, Founding, MemberFacts } from "../catalog/types.ts";
@@ -25,6 +26,8 @@ export interface FoundingOptions {
   readonly clusterName: string;
   /** This node, in the life that its claimed directory gave it. */
   readonly self: MemberFacts;
+  /** The backup that this node's catalog came from; undefined: it brings none. */
+  readonly restored?: BackupId | undefined;
   /** Every node of the configuration. */
   readonly seeds: readonly { readonly id: NodeId; readonly peer: Address }[];
   readonly hello: (address: Address) => Promise<Hello>;
@@ -53,8 +56,8 @@ const sayEveryMs = 5000;
  *   others than the configuration says.
  */
 export async function agreeOnFounding(options: FoundingOptions): Promise<Beginning> {
-  const { self, clock, signal } = options;
-  options.introduce({ self, roster: undefined });
+  const { self, restored, clock, signal } = options;
+  options.introduce({ self, roster: undefined, restored });
   const others = options.seeds.filter(({ id }) => id !== self.id);
   const say = waitingVoice(options);
   for (;;) {
@@ -70,8 +73,11 @@ export async function agreeOnFounding(options: FoundingOptions): Promise<Beginni
     } else {
       const seen = new Map([self, ...hellos.map((hello) => hello.self)].map((facts) => [facts.id, facts]));
       const missing = options.seeds.filter(({ id }) => !seen.has(id)).map(({ id }) => id);
-      if (missing.length === 0) return { type: "found", founding: foundingOf(options.clusterName, [...seen.values()]) };
-      say.founding(missing);
+      const differing = hellos.filter((hello) => hello.restored !== restored).map((hello) => hello.self.id);
+      if (missing.length === 0 && differing.length === 0)
+        return { type: "found", founding: foundingOf(options.clusterName, [...seen.values()], restored) };
+      if (differing.length > 0) say.differing(differing);
+      else say.founding(missing);
     }
     await pause(clock, retryMs, signal);
   }
@@ -92,6 +98,13 @@ function waitingVoice({ self, onWaiting, clock, logger }: FoundingOptions) {
       const reason = "first start: waiting for every node of the configuration";
       onWaiting(`${reason}; ${missing.join(", ")} did not answer yet`);
       if (isDue()) logger.info({ missing }, reason);
+    },
+    differing(nodes: readonly NodeId[]): void {
+      const reason =
+        `first start: ${nodes.join(", ")} bring another catalog than this node, or none: ` +
+        "restore all of them from one backup, or none";
+      onWaiting(reason);
+      if (isDue()) logger.warn({ nodes }, reason);
     },
     joining({ clusterName }: Roster): void {
       if (!isJoining) dueMs = Number.NEGATIVE_INFINITY;
@@ -131,12 +144,14 @@ function newest(rosters: readonly Roster[]): Roster | undefined {
 }
 
 /** What a group means to this node; undefined while it has to be added. */
-function placeIn(roster: Roster, { self, clusterName }: FoundingOptions): Beginning | undefined {
+function placeIn(roster: Roster, options: FoundingOptions): Beginning | undefined {
+  const { self, clusterName, restored } = options;
   if (roster.clusterName !== clusterName)
     throw new DepositoError(
       "config-invalid",
       `this node is configured for the cluster ${clusterName}, but the nodes it names are of ${roster.clusterName}`,
     );
+  if (restored !== undefined) return placeOfRestored(roster, options, restored);
   const member = roster.members.find(({ id }) => id === self.id);
   // One that is leaving makes room for a new life of its id.
   if (member === undefined || (member.incarnation !== self.incarnation && member.state !== "member")) return undefined;
@@ -151,8 +166,23 @@ function placeIn(roster: Roster, { self, clusterName }: FoundingOptions): Beginn
   return founding.clusterId === roster.clusterId ? { type: "found", founding } : { type: "join", roster };
 }
 
-/** The same on every seed: sorted by id, and the group's id is a digest of all of it. */
-export function foundingOf(clusterName: string, members: readonly MemberFacts[]): Founding {
+/**
+ * A node that was restored only ever founds: to any other group its catalog is of no use, and joining would give it up.
+ * Nodes of the former group that the new one does not have stand in its roster as lost.
+ */
+function placeOfRestored(roster: Roster, { self, clusterName }: FoundingOptions, restored: BackupId): Beginning {
+  const founders = roster.members.filter(({ state }) => state === "member");
+  const founding = foundingOf(clusterName, founders, restored);
+  if (founding.clusterId === roster.clusterId) return { type: "found", founding };
+  throw new DepositoError(
+    "config-invalid",
+    `node ${self.id} was restored from a backup to found a new group, but nodes it names already run in another one, ` +
+      `${roster.clusterId}: stop them, and restore them as well`,
+  );
+}
+
+/** The same on every seed: sorted by id, and the group's id is a digest of all of it, the backup it begins with included. */
+export function foundingOf(clusterName: string, members: readonly MemberFacts[], restored?: BackupId): Founding {
   const sorted = members
     .map(({ id, incarnation, role, zone, api, peer }): MemberFacts => ({ id, incarnation, role, zone, api, peer }))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -167,7 +197,7 @@ export function foundingOf(clusterName: string, members: readonly MemberFacts[])
     peer.port,
   ]);
   const digest = createHash("sha256")
-    .update(JSON.stringify([clusterName, facts]))
+    .update(JSON.stringify([clusterName, facts, ...(restored === undefined ? [] : [restored])]))
     .digest("hex");
   const text = [8, 12, 16, 20, 32].map((end, i, ends) => digest.slice(ends[i - 1] ?? 0, end)).join("-");
   const clusterId = parseClusterId(text);

@@ -1,10 +1,8 @@
 import { pause } from "../base/aborting.ts";
-import type { Clock } from "../base/clock.ts";
 import { DepositoError } from "../base/errors.ts";
-import type { NodeId } from "../base/ids.ts";
+import { GroupHealth, type GroupHealthOptions } from "./group-health.ts";
 
-export interface ReadinessOptions {
-  readonly clock: Clock;
+export interface ReadinessOptions extends GroupHealthOptions {
   readonly barrier: () => Promise<void>;
   /**
    * Whether a majority of the voters is heard and can be sent to, this node counted: then their doors know it too. Nodes
@@ -12,9 +10,6 @@ export interface ReadinessOptions {
    */
   readonly isAcquainted: () => boolean;
   readonly isInstalling: () => boolean;
-  readonly leader: () => NodeId | undefined;
-  /** What only an operator can mend. */
-  readonly trouble: () => string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -23,15 +18,24 @@ const retryMs = 1000;
 /** Whether the node should get requests: once it has applied what the leader had committed when it joined. */
 export class Readiness {
   readonly #options: ReadinessOptions;
+  readonly #health: GroupHealth;
   #hasCaughtUp = false;
 
   constructor(options: ReadinessOptions) {
     this.#options = options;
+    this.#health = new GroupHealth(options);
   }
 
-  /** Resolves when the node has caught up, or is stopped. */
+  /** What is wrong with the group that only an operator can mend, and what to do; undefined: nothing known. */
+  get trouble(): string | undefined {
+    return this.#health.trouble;
+  }
+
+  /** Resolves when the node has caught up, or is stopped; the group's health is watched until it is stopped. */
   async reach(): Promise<void> {
     const { clock, barrier, isAcquainted, signal } = this.#options;
+    this.#health.start();
+    signal.addEventListener("abort", () => this.#health.stop(), { once: true });
     while (!signal.aborted && !this.#hasCaughtUp) {
       try {
         await barrier();
@@ -45,19 +49,17 @@ export class Readiness {
 
   /** Why not; none: it is ready. */
   get reasons(): readonly string[] {
-    const { isInstalling, trouble } = this.#options;
-    const beyondHelp = trouble();
-    if (beyondHelp !== undefined) return [beyondHelp];
+    if (this.trouble !== undefined) return [this.trouble];
     const reasons: string[] = [];
-    if (isInstalling()) reasons.push("the catalog is being installed from a peer");
+    if (this.#options.isInstalling()) reasons.push("the catalog is being installed from a peer");
     if (!this.#hasCaughtUp) reasons.push(this.#whyBehind());
     return reasons;
   }
 
   #whyBehind(): string {
-    const { leader, isAcquainted } = this.#options;
-    const known = leader();
-    if (known === undefined) return "no leader is known";
-    return isAcquainted() ? `catching up with ${known}` : "too few other nodes are connected";
+    const { raft, isAcquainted } = this.#options;
+    const { leader } = raft();
+    if (leader === undefined) return "no leader is known";
+    return isAcquainted() ? `catching up with ${leader}` : "too few other nodes are connected";
   }
 }

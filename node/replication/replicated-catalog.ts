@@ -23,6 +23,7 @@ import type {
   RaftStatus,
   WantedMembers,
 } from "../raft/types.ts";
+import type { CatalogStore } from "../storage/types.ts";
 import type { PeerFrame, Roster } from "../transport/types.ts";
 import { type AppliedBatch, Applier } from "./applier.ts";
 import { CatalogComparison } from "./catalog-comparison.ts";
@@ -30,7 +31,6 @@ import { CatalogReplacement } from "./catalog-replacement.ts";
 import { type Checkpoint, Checkpoints } from "./checkpoints.ts";
 import { Departure } from "./departure.ts";
 import { ConsensusDriver } from "./driver.ts";
-import { GroupHealth } from "./group-health.ts";
 import { LogRetention, snapshotWaiters } from "./log-retention.ts";
 import { MemberRoll, removedError } from "./member-roll.ts";
 import { createReplicationMetrics, type ReplicationMetrics } from "./metrics.ts";
@@ -66,7 +66,6 @@ export class ReplicatedCatalog implements Replication {
   readonly #replacement: CatalogReplacement;
   readonly #departure: Departure;
   readonly #readiness: Readiness;
-  readonly #health: GroupHealth;
   readonly #ownRows = new Listeners<readonly HolderRow[]>();
   readonly #changes = new Listeners<void>();
   readonly #stopping = new AbortController();
@@ -82,7 +81,7 @@ export class ReplicatedCatalog implements Replication {
 
   constructor(options: ReplicatedCatalogOptions, core: ConsensusCore) {
     this.#options = options;
-    const { clock, chance, batching, logger, heard, onFatal, tuning } = options;
+    const { clock, chance, batching, heard, onFatal, tuning } = options;
     const applied = () => this.applied;
     const catalog = watchCatalog(options.stores.catalog, onFatal);
     const self = { id: options.self, incarnation: options.incarnation };
@@ -184,21 +183,18 @@ export class ReplicatedCatalog implements Replication {
       transfer: () => this.#driver.step({ type: "transfer-leadership", to: undefined }),
       giveUp: () => this.#giveUp(),
     });
-    this.#health = new GroupHealth({ self: options.self, clock, logger, raft: () => this.raft(), heard });
     this.#readiness = new Readiness({
-      clock,
+      ...options,
       barrier: () => this.barrier(),
       isAcquainted: () => isQuorum(this.configuration(), (voter) => heard(voter)?.alive === true),
       isInstalling: () => this.isInstalling,
-      leader: () => this.#leadership.leader,
-      trouble: () => this.trouble(),
+      raft: () => this.raft(),
       signal: this.#stopping.signal,
     });
   }
 
   start(): void {
     this.#driver.start();
-    this.#health.start();
     void this.#readiness.reach();
   }
 
@@ -210,7 +206,7 @@ export class ReplicatedCatalog implements Replication {
     return this.#reads.barrier();
   }
 
-  get catalog(): CatalogReader {
+  get catalog(): CatalogReader & Pick<CatalogStore, "snapshot"> {
     return this.#applier.catalog;
   }
 
@@ -268,7 +264,7 @@ export class ReplicatedCatalog implements Replication {
   }
 
   trouble(): string | undefined {
-    return this.#health.trouble;
+    return this.#readiness.trouble;
   }
 
   onOwnHolderRows(listener: (rows: readonly HolderRow[]) => void): () => void {
@@ -322,7 +318,6 @@ export class ReplicatedCatalog implements Replication {
   async stop(): Promise<void> {
     const reason = new DepositoError("no-quorum", "this node is stopping");
     this.#stopping.abort(reason);
-    this.#health.stop();
     this.#giveUp();
     await this.#replacement.stop(reason);
     await this.snapshots.close();

@@ -1,12 +1,12 @@
 import { dirname } from "node:path";
 import { DepositoError } from "../base/errors.ts";
-import type { ClusterId, Incarnation, NodeId } from "../base/ids.ts";
+import type { BackupId, ClusterId, Incarnation, NodeId } from "../base/ids.ts";
 import { logIndex, term } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import type { Logger } from "../base/logger.ts";
-import type { Founding, Write } from "../catalog/types.ts";
+import type { CatalogView, Founding, Write } from "../catalog/types.ts";
 import type { LogPosition } from "../raft/types.ts";
-import { type AppliedOf, writeCatalog } from "./catalog-files.ts";
+import { type AppliedOf, openCatalog, writeCatalog } from "./catalog-files.ts";
 import { namesIn, syncDirectory } from "./directories.ts";
 import type { DiskLock, StorageDisk } from "./disk.ts";
 import { freshBase } from "./entry-codec.ts";
@@ -46,7 +46,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   };
   // Before the lock, so that a mistyped path does not get one.
   await refuseForeign(options);
-  const lock = await lockDirectory(options.disk, layout);
+  const lock = await lockDirectory(options.disk, place.layout);
   try {
     await refuseForeign(options);
     const hardState = await bootHardState(place, options.nodeId);
@@ -55,6 +55,18 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     await lock.release();
     throw error;
   }
+}
+
+/** What the stores of the directory will share. */
+export function placeOf(options: Omit<DataDirectoryOptions, "nodeId" | "appliedOf">): Place {
+  return {
+    layout: layoutOf(options.path),
+    disk: options.disk,
+    failStop: new FailStop(),
+    logger: options.logger,
+    tuning: { ...defaultTuning, ...options.tuning },
+    openLevels: new Set(),
+  };
 }
 
 async function refuseForeign({ path, disk }: DataDirectoryOptions): Promise<void> {
@@ -121,6 +133,10 @@ class DataDirectoryOnDisk implements DataDirectory {
     return this.#hardState?.state.boots ?? 0;
   }
 
+  get restored(): BackupId | undefined {
+    return this.#hardState?.state.restored;
+  }
+
   async claim(incarnation: Incarnation): Promise<NodeIdentity> {
     invariant(this.#hardState === undefined, () => `${this.path} is claimed already`);
     this.#hardState = await createHardState(
@@ -137,6 +153,7 @@ class DataDirectoryOnDisk implements DataDirectory {
         logGeneration: 0,
         catalogGeneration: 0,
         catalogCondemned: false,
+        restored: undefined,
       },
       this.#place,
     );
@@ -150,8 +167,7 @@ class DataDirectoryOnDisk implements DataDirectory {
     const hardState = this.#claimedState();
     await removeStrayGenerations(this.#place, hardState);
     await writeCatalog(this.#place, 1, catalog);
-    const log = await createLog(this.#place, 1, freshBase(base));
-    await log.close();
+    await this.#beginLog(base);
     await hardState.update({
       clusterId: founding.clusterId,
       logGeneration: 1,
@@ -161,12 +177,40 @@ class DataDirectoryOnDisk implements DataDirectory {
     });
   }
 
+  async foundRestored(founding: Founding, change: (catalog: CatalogView) => readonly Write[]): Promise<void> {
+    const hardState = this.#claimedState();
+    const { catalogGeneration, term: currentTerm } = hardState.state;
+    await removeStrayGenerations(this.#place, hardState);
+    const opened = await openCatalog(this.#place, catalogGeneration, this.#appliedOf);
+    if (typeof opened === "string")
+      throw new DepositoError(
+        "backup-damaged",
+        `the restored catalog in ${this.path} is damaged, ${opened}: restore it again`,
+      );
+    const { catalog, applied } = opened;
+    await catalog.write(change(catalog), { sync: true });
+    await catalog.close();
+    await this.#beginLog(applied);
+    await hardState.update({
+      clusterId: founding.clusterId,
+      logGeneration: 1,
+      promised: claimOf(applied),
+      term: term(Math.max(applied.term, currentTerm)),
+    });
+  }
+
   async join(clusterId: ClusterId): Promise<void> {
     const hardState = this.#claimedState();
     await removeStrayGenerations(this.#place, hardState);
-    const log = await createLog(this.#place, 1, freshBase(beforeAll));
+    await this.#beginLog(beforeAll);
+    // A catalog from a backup may be of another history than the group's.
+    const none = { catalogGeneration: 0, restored: undefined };
+    await hardState.update({ clusterId, logGeneration: 1, promised: claimOf(beforeAll), ...none });
+  }
+
+  async #beginLog(base: LogPosition): Promise<void> {
+    const log = await createLog(this.#place, 1, freshBase(base));
     await log.close();
-    await hardState.update({ clusterId, logGeneration: 1, promised: claimOf(beforeAll) });
   }
 
   #claimedState(): HardStateFile {
@@ -182,6 +226,10 @@ class DataDirectoryOnDisk implements DataDirectory {
     invariant(this.#stores === undefined, () => `${this.path} is open already`);
     this.#stores = await OpenedStoresOnDisk.open(this.#place, hardState, this.#appliedOf);
     return this.#stores;
+  }
+
+  async replicasCompared(): Promise<void> {
+    await this.#hardState?.update({ restored: undefined });
   }
 
   close(): Promise<void> {

@@ -1,11 +1,13 @@
 import { crc32 } from "node:zlib";
 import { z } from "zod";
 import {
+  type BackupId,
   type ClusterId,
   type Incarnation,
   type LogIndex,
   logIndex,
   type NodeId,
+  parseBackupId,
   parseClusterId,
   parseIncarnation,
   parseNodeId,
@@ -43,6 +45,8 @@ export interface StoredState {
   readonly catalogGeneration: number;
   /** The catalog of this generation is damaged and must not be used. */
   readonly catalogCondemned: boolean;
+  /** The backup that the catalog came from, until this node's replicas were compared with it. */
+  readonly restored: BackupId | undefined;
 }
 
 export const slotBytes = 512;
@@ -93,6 +97,7 @@ const whole = z.int().nonnegative();
 const nodeId = z.string().transform((text, context) => parseNodeId(text) ?? refuse(context));
 const incarnation = z.string().transform((text, context) => parseIncarnation(text) ?? refuse(context));
 const clusterId = z.string().transform((text, context) => parseClusterId(text) ?? refuse(context));
+const backupId = z.string().transform((text, context) => parseBackupId(text) ?? refuse(context));
 
 function refuse(context: z.core.$RefinementCtx): never {
   context.addIssue({ code: "custom", message: "not an id" });
@@ -112,5 +117,13 @@ const storedState = z
     logGeneration: whole,
     catalogGeneration: whole,
     catalogCondemned: z.boolean(),
+    restored: backupId.optional(),
   })
-  .transform((state): StoredState => ({ ...state, clusterId: state.clusterId, votedFor: state.votedFor }));
+  .transform(
+    (state): StoredState => ({
+      ...state,
+      clusterId: state.clusterId,
+      votedFor: state.votedFor,
+      restored: state.restored,
+    }),
+  );

@@ -1,5 +1,5 @@
-import type { BlobId, ClusterId, Incarnation, LogIndex, NodeId, Sha256, Staged } from "../base/ids.ts";
-import type { BlobFacts, CatalogReader, Founding, Write } from "../catalog/types.ts";
+import type { BackupId, BlobId, ClusterId, Incarnation, LogIndex, NodeId, Sha256, Staged } from "../base/ids.ts";
+import type { BlobFacts, CatalogReader, CatalogView, Founding, Write } from "../catalog/types.ts";
 import type { Entry, HardState, LogPosition } from "../raft/types.ts";
 
 /** Who this data directory belongs to. `clusterId` is undefined until the group is founded or joined. */
@@ -13,7 +13,8 @@ export interface NodeIdentity {
  * One node's data directory, locked for this process. Life of a directory:
  *
  *   blank ──claim()──► claimed ──found()──► with the first catalog ─────────┬──open()──► in use
- *                              └─join()──► without one: installed after ────┘
+ *                              └─join()──► without one: installed after ────┤
+ *   restoreDirectory()──► restored ──foundRestored()──► with the backup's ──┘
  *
  * `claim` makes the incarnation durable before any peer hears of it; `found` writes the founding catalog and an empty log,
  * `join` only the log. Only these create; everything later refuses to create what it expects to find.
@@ -24,10 +25,19 @@ export interface DataDirectory {
   readonly identity: NodeIdentity | undefined;
   /** How often this directory was opened since it was claimed, this time included; durable before it is returned. */
   readonly boots: number;
+  /** The backup that the catalog came from, as long as nobody has compared this node's replicas with it. */
+  readonly restored: BackupId | undefined;
   claim(incarnation: Incarnation): Promise<NodeIdentity>;
   found(founding: Founding, catalog: readonly Write[], base: LogPosition): Promise<void>;
+  /**
+   * Like `found`, on the catalog of a backup: `change` makes it the first one of the new group, whose log goes on after it.
+   * @throws {DepositoError} `backup-damaged` when it cannot be read any more.
+   */
+  foundRestored(founding: Founding, change: (catalog: CatalogView) => readonly Write[]): Promise<void>;
   join(clusterId: ClusterId): Promise<void>;
   open(): Promise<OpenedStores>;
+  /** The replicas on this disk were compared with the catalog of the backup. */
+  replicasCompared(): Promise<void>;
   /** Closes every store and lets go of the lock. */
   close(): Promise<void>;
 }

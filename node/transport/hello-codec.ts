@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { logIndex, parseClusterId, parseIncarnation, parseNodeId } from "../base/ids.ts";
+import { logIndex, parseBackupId, parseClusterId, parseIncarnation, parseNodeId } from "../base/ids.ts";
 import type { MemberFacts } from "../catalog/types.ts";
 import type { Hello } from "./types.ts";
 
 /** A node's introduction as JSON: what is asked for and nothing else, since whoever reads it refuses anything else. */
-export function encodeHello({ self, roster }: Hello): string {
-  if (roster === undefined) return JSON.stringify({ self: factsOf(self) });
+export function encodeHello({ self, roster, restored }: Hello): string {
+  if (roster === undefined) return JSON.stringify({ self: factsOf(self), restored });
   const members = roster.members.map((member) => ({ ...factsOf(member), state: member.state }));
   const { clusterId, clusterName, applied } = roster;
   return JSON.stringify({ self: factsOf(self), roster: { clusterId, clusterName, applied, members } });
@@ -50,5 +50,5 @@ const roster = z.strictObject({
   members: z.array(facts.extend({ state: z.enum(["member", "leaving", "lost"]) })).max(1_000),
 });
 const helloSchema: z.ZodType<Hello> = z
-  .strictObject({ self: facts, roster: roster.optional() })
-  .transform((hello) => ({ self: hello.self, roster: hello.roster }));
+  .strictObject({ self: facts, roster: roster.optional(), restored: parsed(parseBackupId).optional() })
+  .transform(({ self, roster, restored }) => ({ self, roster, ...(restored === undefined ? {} : { restored }) }));

@@ -1,4 +1,4 @@
-import type { BlobId, ClusterId, Incarnation, LogIndex, NodeId, Staged, Term } from "../base/ids.ts";
+import type { BackupId, BlobId, ClusterId, Incarnation, LogIndex, NodeId, Staged, Term } from "../base/ids.ts";
 import type { Address, BlobFacts, MemberFacts, MemberState } from "../catalog/types.ts";
 import type { RaftMessage } from "../raft/types.ts";
 
@@ -64,6 +64,8 @@ export interface Hello {
   readonly self: MemberFacts;
   /** The group as this node knows it; undefined while it belongs to none. */
   readonly roster: Roster | undefined;
+  /** The backup that the catalog of a node without a group came from. */
+  readonly restored?: BackupId | undefined;
 }
 
 /** Who belongs to a group. */

@@ -23,6 +23,7 @@ const contract: readonly (readonly [string, string, Route["auth"]])[] = [
   ["post", "/v1/cluster/nodes", "operator"],
   ["delete", "/v1/cluster/nodes/{id}", "operator"],
   ["post", "/v1/cluster/leader", "operator"],
+  ["get", "/v1/cluster/backup", "operator"],
   ["get", "/livez", "none"],
   ["get", "/readyz", "none"],
   ["get", "/metrics", "none"],

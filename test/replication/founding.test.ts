@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { systemClock } from "../../node/base/clock.ts";
+import { type Clock, systemClock } from "../../node/base/clock.ts";
 import { DepositoError, hasCode } from "../../node/base/errors.ts";
-import { logIndex, type NodeId, newIncarnation, parseNodeId } from "../../node/base/ids.ts";
+import { type BackupId, logIndex, type NodeId, newIncarnation, parseNodeId } from "../../node/base/ids.ts";
 import { silentLogger } from "../../node/base/logger.ts";
 import type { Address, Founding, MemberFacts, MemberState } from "../../node/catalog/types.ts";
 import { agreeOnFounding, type Beginning, foundingOf } from "../../node/replication/founding.ts";
@@ -39,6 +39,8 @@ class Seeds {
   readonly hellos = new Map<number, Hello>();
   readonly said: string[] = [];
   readonly reasons = new Set<string>();
+  clock: Clock = systemClock;
+  patienceMs = 5000;
   #asked = 0;
   #onAsked: () => void = () => undefined;
 
@@ -59,10 +61,11 @@ class Seeds {
     return (beginning as Extract<Beginning, { type: "found" }>).founding;
   }
 
-  begin(self: MemberFacts, seeds: readonly MemberFacts[] = [n1, n2, n3]): Promise<Beginning> {
+  begin(self: MemberFacts, seeds: readonly MemberFacts[] = [n1, n2, n3], restored?: BackupId): Promise<Beginning> {
     return agreeOnFounding({
       clusterName: "test",
       self,
+      restored,
       seeds,
       introduce: (hello) => this.hellos.set(self.peer.port, hello),
       onWaiting: (reason) => this.reasons.add(reason),
@@ -73,12 +76,77 @@ class Seeds {
         if (hello === undefined) throw new DepositoError("peer-unreachable", `nobody at ${port}`);
         return hello;
       },
-      clock: systemClock,
-      logger: Object.assign(Object.create(silentLogger), { info: (_: unknown, text: string) => this.said.push(text) }),
-      signal: AbortSignal.timeout(5000),
+      clock: this.clock,
+      logger: Object.assign(Object.create(silentLogger), {
+        info: (_: unknown, text: string) => this.said.push(text),
+        warn: (facts: object, text: string) => this.said.push(`${JSON.stringify(facts)} ${text}`),
+      }),
+      signal: AbortSignal.timeout(this.patienceMs),
     });
   }
 }
+
+/** A second takes ten milliseconds. */
+const hastyClock: Clock = {
+  ...systemClock,
+  monotonicMs: () => 100 * systemClock.monotonicMs(),
+  after: (delayMs, task) => systemClock.after(delayMs / 100, task),
+};
+const backup = "0123456789abcdef".repeat(2) as BackupId;
+
+describe("founding on a backup", () => {
+  test("seeds that bring the same one come to the same group, which is not the one they would found without", async () => {
+    const seeds = new Seeds();
+    const all = [n1, n2, n3];
+    const beginnings = await Promise.all(all.map((self) => seeds.begin(self, all, backup)));
+    for (const beginning of beginnings)
+      assert.deepEqual(beginning, { type: "found", founding: foundingOf("test", all, backup) });
+    assert.notEqual(foundingOf("test", all, backup).clusterId, foundingOf("test", all).clusterId);
+  });
+
+  test("nobody founds while one of them brings another one, or none, and each says who", async () => {
+    for (const other of [undefined, "f".repeat(32) as BackupId]) {
+      const seeds = new Seeds();
+      seeds.clock = hastyClock;
+      seeds.patienceMs = 500;
+      const waiting = [
+        seeds.begin(n1, [n1, n2, n3], backup),
+        seeds.begin(n2, [n1, n2, n3], backup),
+        seeds.begin(n3, [n1, n2, n3], other),
+      ];
+      const ends = waiting.map((each) => assert.rejects(each, { name: "TimeoutError" }));
+      await Promise.all(ends);
+      assert.ok(
+        seeds.said.some((text) => text.startsWith('{"nodes":["n3"]}') && text.includes("bring another catalog")),
+      );
+      assert.ok(seeds.said.some((text) => text.startsWith('{"nodes":["n1","n2"]}')));
+      assert.ok([...seeds.reasons].some((reason) => reason.includes("n3 bring another catalog")));
+    }
+  });
+
+  test("one that comes late founds what the others did; nodes of the former group that are lost do not count", async () => {
+    const seeds = new Seeds();
+    const founding = foundingOf("test", [n1, n2], backup);
+    const roster = rosterOf(founding, [n1, n2, { ...n3, state: "lost" }], 900);
+    seeds.hellos.set(1, { self: n1, roster });
+    assert.deepEqual(await seeds.begin(n2, [n1, n2], backup), { type: "found", founding });
+  });
+
+  test("one that meets another group gives up rather than join it: the former one, or one founded without it", async () => {
+    for (const founders of [
+      [n1, { ...n2, incarnation: newIncarnation() }, n3],
+      [n1, n2, n3],
+      [n1, n3],
+    ]) {
+      const seeds = new Seeds();
+      seeds.hellos.set(1, { self: n1, roster: rosterOf(foundingOf("test", founders)) });
+      await assert.rejects(
+        seeds.begin(n2, [n1, n2, n3], backup),
+        (error) => hasCode(error, "config-invalid") && /already run in another one/.test(error.message),
+      );
+    }
+  });
+});
 
 describe("founding", () => {
   test("all seeds come to the same roster, whatever their order", async () => {

@@ -13,7 +13,7 @@ import { clientKey } from "../../node/catalog/keys.ts";
 import { readClient } from "../../node/catalog/tables.ts";
 import type { MemberFacts, Outcome } from "../../node/catalog/types.ts";
 import { registerClient } from "./support/node-disk.ts";
-import { ReplicationGroup, type RunningNode } from "./support/replication-group.ts";
+import { patient, ReplicationGroup, type RunningNode } from "./support/replication-group.ts";
 
 async function register(node: RunningNode, clientId: ClientId = newClientId()): Promise<ClientId> {
   const outcome = await node.replicated.propose(registerClient(clientId));
@@ -43,13 +43,17 @@ async function leaveOneBehind(group: ReplicationGroup, count: number) {
   assert.ok(behind);
   group.cut(behind.id);
   const label = "x".repeat(200);
-  for (let done = 0; done < count; done += proposedAtOnce) {
-    const some = Array.from({ length: Math.min(proposedAtOnce, count - done) }, () =>
+  for (let registered = 0; registered < count; registered += proposedAtOnce) {
+    const some = Array.from({ length: Math.min(proposedAtOnce, count - registered) }, () =>
       leader.replicated.propose(registerClient(newClientId(), label)),
     );
     await Promise.all(some);
   }
   await registerMany(leader, 20);
+  const sources = others(group, behind.id);
+  await group.until("the others have it all", () =>
+    sources.every(({ replicated }) => replicated.applied === leader.replicated.applied),
+  );
   // On a busy machine a node that is not cut off may have taken over meanwhile.
   return { leader: await group.leader(), behind };
 }
@@ -293,8 +297,8 @@ describe("replicated catalog: snapshots", () => {
   });
 
   test("the snapshot comes from a follower, and is of use although the leader's log goes on meanwhile", async (t) => {
-    const group = await ReplicationGroup.start(t, 3, { syncEveryEntries: 16, keepEntries: 8 });
-    const { leader, behind } = await leaveOneBehind(group, 6000);
+    const group = await ReplicationGroup.start(t, 3, { syncEveryEntries: 16, keepEntries: 8 }, patient);
+    const { leader, behind } = await leaveOneBehind(group, 4000);
     const asked = new Set<NodeId>();
     group.onChunk = async (from, at) => {
       asked.add(from);
@@ -307,8 +311,13 @@ describe("replicated catalog: snapshots", () => {
   });
 
   test("a leader does not keep its log for ever: whoever is too slow for that starts over, and gets there", async (t) => {
-    const group = await ReplicationGroup.start(t, 3, { syncEveryEntries: 16, keepEntries: 8, maxHeldEntries: 32 });
-    const { leader, behind } = await leaveOneBehind(group, 6000);
+    const group = await ReplicationGroup.start(
+      t,
+      3,
+      { syncEveryEntries: 16, keepEntries: 8, maxHeldEntries: 32 },
+      patient,
+    );
+    const { leader, behind } = await leaveOneBehind(group, 4000);
     let begun = 0;
     group.onChunk = async (_from, at) => {
       if (at === undefined) begun += 1;
@@ -321,7 +330,7 @@ describe("replicated catalog: snapshots", () => {
   });
 
   test("two nodes are behind at once, and both catch up while changes go on", async (t) => {
-    const group = await ReplicationGroup.start(t, 5, { syncEveryEntries: 16, keepEntries: 8 });
+    const group = await ReplicationGroup.start(t, 5, { syncEveryEntries: 16, keepEntries: 8 }, patient);
     const leader = await group.leader();
     const [one, two] = others(group, leader.id);
     assert.ok(one && two);
@@ -336,8 +345,8 @@ describe("replicated catalog: snapshots", () => {
   });
 
   test("a source that stops in the middle is left for another one, a receiver that stops starts over", async (t) => {
-    const group = await ReplicationGroup.start(t, 5, { syncEveryEntries: 16, keepEntries: 8 });
-    const { leader, behind } = await leaveOneBehind(group, 6000);
+    const group = await ReplicationGroup.start(t, 5, { syncEveryEntries: 16, keepEntries: 8 }, patient);
+    const { leader, behind } = await leaveOneBehind(group, 4000);
     const sources: NodeId[] = [];
     const stopped = Promise.withResolvers<void>();
     group.onChunk = async (from, at) => {

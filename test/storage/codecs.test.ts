@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
-import { logIndex, newIncarnation, term } from "../../node/base/ids.ts";
+import { logIndex, newIncarnation, parseBackupId, parseClusterId, term } from "../../node/base/ids.ts";
 import {
   type ChainedPosition,
   decodeAlone,
@@ -64,6 +64,7 @@ const state: StoredState = {
   logGeneration: 1,
   catalogGeneration: 2,
   catalogCondemned: false,
+  restored: undefined,
 };
 
 /** A slot with this text in it, under a right checksum. */
@@ -81,6 +82,24 @@ test("hard-state slot: comes back as it was written", () => {
   assert.deepEqual(decodeSlot(slotWith(JSON.stringify(state))), { sequence: 5, state });
 });
 
+test("hard-state slot: one that says where its catalog came from fits, whatever else it says", () => {
+  const whole = Number.MAX_SAFE_INTEGER;
+  const full: StoredState = {
+    ...state,
+    nodeId: node("n".repeat(32)),
+    votedFor: node("m".repeat(32)),
+    clusterId: parseClusterId(newIncarnation()),
+    boots: whole,
+    term: term(whole),
+    promised: { index: logIndex(whole), chain: "f".repeat(32) },
+    lost: "entries",
+    logGeneration: 999_999_999,
+    catalogGeneration: 999_999_999,
+    restored: parseBackupId("f".repeat(32)),
+  };
+  assert.deepEqual(decodeSlot(encodeSlot(5, full))?.state, full);
+});
+
 test("hard-state slot: one whose content makes no sense is damaged, whatever its checksum says", () => {
   const wrong: readonly Buffer[] = [
     slotWith("no json"),
@@ -90,6 +109,7 @@ test("hard-state slot: one whose content makes no sense is damaged, whatever its
     slotWith(JSON.stringify({ ...state, incarnation: "no uuid" })),
     slotWith(JSON.stringify({ ...state, clusterId: "no uuid" })),
     slotWith(JSON.stringify({ ...state, term: -1 })),
+    slotWith(JSON.stringify({ ...state, restored: "yesterday" })),
     slotWith(JSON.stringify({ ...state, promised: { index: 1, chain: "short" } })),
     slotWith(JSON.stringify({ ...state, andMore: 1 })),
     encodeSlot(5, state).subarray(1),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { logIndex, staged } from "../../node/base/ids.ts";
+import { type BackupId, logIndex, staged } from "../../node/base/ids.ts";
 import type { MemberRecord } from "../../node/catalog/types.ts";
 import { encodeHello, parseHello } from "../../node/transport/hello-codec.ts";
 import type { Hello } from "../../node/transport/types.ts";
@@ -15,6 +15,7 @@ test("Hello: a node and its group are read as they were told", () => {
   for (const hello of [
     { self: n1, roster: { ...roster, members } },
     { self: n2, roster: undefined },
+    { self: n2, roster: undefined, restored: "0123456789abcdef".repeat(2) as BackupId },
   ] satisfies Hello[])
     assert.deepEqual(parseHello(encodeHello(hello)), hello);
 });
@@ -32,6 +33,7 @@ test("Hello: anything else is none", () => {
     "null",
     JSON.stringify({ self: { ...n1, id: "N 1" } }),
     JSON.stringify({ self: n1, roster: 1 }),
+    JSON.stringify({ self: n1, restored: "yesterday's" }),
   ])
     assert.equal(parseHello(text), undefined, text);
 });

@@ -38,6 +38,7 @@ export interface RunningApi {
   readonly http: ReturnType<typeof supertest>;
   readonly client: TestClient;
   readiness: { ready: boolean; reasons: readonly string[] };
+  backup: () => AsyncIterable<Uint8Array>;
 }
 
 export interface TestClient {
@@ -52,10 +53,16 @@ export async function startApi(settings: ApiSettings = {}): Promise<RunningApi> 
   const clock = settings.clock ?? systemClock;
   const depot = new MemoryDepot(clock);
   const fatal: unknown[] = [];
-  const running = { readiness: { ready: true, reasons: [] as readonly string[] } };
+  const running = {
+    readiness: { ready: true, reasons: [] as readonly string[] },
+    backup: async function* (): AsyncGenerator<Uint8Array> {
+      yield Buffer.from("a backup");
+    },
+  };
   const { app, server, endStreams } = createApi({
     depot,
     replication: { readiness: () => running.readiness, raft: () => raftStatus },
+    backup: () => running.backup(),
     config: configOf(settings),
     self: raftStatus.leader,
     metrics: createMetrics(),

@@ -7,6 +7,7 @@ import { DepositoError, hasCode } from "../../../node/base/errors.ts";
 import type { NodeId } from "../../../node/base/ids.ts";
 import { silentLogger } from "../../../node/base/logger.ts";
 import { createMetrics } from "../../../node/base/metrics.ts";
+import type { RaftSettings } from "../../../node/base/settings.ts";
 import type { Founding, MemberFacts, Write } from "../../../node/catalog/types.ts";
 import { MembershipSupervisor } from "../../../node/replication/membership-supervisor.ts";
 import { openReplicatedCatalog, type ReplicatedCatalog } from "../../../node/replication/replicated-catalog.ts";
@@ -31,13 +32,16 @@ export interface RunningNode {
   readonly died: Promise<unknown>;
 }
 
-const settings = { heartbeatMs: 30, electionTimeoutMs: 300 };
+const hasty: RaftSettings = { heartbeatMs: 30, electionTimeoutMs: 300 };
+/** For groups that keep all of one busy process to themselves, and shall keep their leader all the same. */
+export const patient: RaftSettings = { heartbeatMs: 100, electionTimeoutMs: 3000 };
 const patienceMs = 20_000;
 
 /** Nodes with real disks and the production replication in one process; only the wire between them is the test's. */
 export class ReplicationGroup {
   readonly founding: Founding;
   readonly #folder: string;
+  readonly #settings: RaftSettings;
   readonly #tuning: ReplicationTuning;
   readonly #running = new Map<NodeId, RunningNode>();
   readonly #cut = new Set<NodeId>();
@@ -55,8 +59,9 @@ export class ReplicationGroup {
     scope: { after(end: () => Promise<void> | void): void },
     count: number,
     tuning: Partial<ReplicationTuning> = {},
+    settings: RaftSettings = hasty,
   ): Promise<ReplicationGroup> {
-    const group = new ReplicationGroup(temporaryFolder(scope), count, {
+    const group = new ReplicationGroup(temporaryFolder(scope), count, settings, {
       ...defaultTuning,
       syncEveryEntries: 64,
       keepEntries: 64,
@@ -77,8 +82,9 @@ export class ReplicationGroup {
     return group;
   }
 
-  private constructor(folder: string, count: number, tuning: ReplicationTuning) {
+  private constructor(folder: string, count: number, settings: RaftSettings, tuning: ReplicationTuning) {
     this.#folder = folder;
+    this.#settings = settings;
     this.#tuning = tuning;
     this.founding = groupOf(...Array.from({ length: count }, (_, at) => `n${at + 1}`));
   }
@@ -172,7 +178,7 @@ export class ReplicationGroup {
       send: (to, frame) => this.#send(id, to, frame),
       peers,
       heard,
-      settings,
+      settings: this.#settings,
       clock: systemClock,
       chance: systemChance,
       logger: silentLogger,
