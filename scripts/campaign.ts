@@ -10,6 +10,8 @@ import { freezeTree } from "./frozen-tree.ts";
 //   freeze a copy of the source → rounds of faults and audits (test/campaign/) → table → exit code 1 if a promise was broken
 
 const usage = `npm run campaign -- --minutes M [--nodes 3|5] [--seed S] [--round-seconds R] [--json FILE]
+npm run campaign -- --failover N
+npm run campaign -- --pauses N
 
 Real processes are killed, paused, cut off, slowed down, filled up and damaged while clients work; every answer is judged.
   --minutes M         how long; 10 if left out
@@ -17,6 +19,8 @@ Real processes are killed, paused, cut off, slowed down, filled up and damaged w
   --seed S            draws the faults: kinds, pauses, durations, victims. Real timing still differs from run to run
   --round-seconds R   how long faults strike before everything is healed and read; 150 if left out
   --json FILE         writes the whole table, all overlapping pairs included
+  --failover N        instead: kills the leader N times under load, and tells it to stop N times; how long no deposit succeeds
+  --pauses N          instead: pauses the leader N times; whether a read through it is stale when it wakes up
 Ctrl-C ends it early, with the audits and the table. Exit code 1: a promise was broken; it says where to look.
 `;
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -28,6 +32,8 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     "round-seconds": { type: "string", default: "150" },
     json: { type: "string" },
+    failover: { type: "string" },
+    pauses: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
   },
 });
@@ -38,8 +44,10 @@ else process.exitCode = await run();
 async function run(): Promise<number> {
   const folder = freezeTree(root);
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const { main } = (await import(pathToFileURL(join(folder, "test", "campaign", "main.ts")).href)) as typeof campaign;
-  return await main({
+  const frozen = (await import(pathToFileURL(join(folder, "test", "campaign", "main.ts")).href)) as typeof campaign;
+  if (values.failover !== undefined) return await frozen.failover(Number(values.failover));
+  if (values.pauses !== undefined) return await frozen.pauses(Number(values.pauses));
+  return await frozen.rounds({
     minutes: Number(values.minutes),
     nodes: values.nodes === undefined ? undefined : Number(values.nodes),
     seed: Number(values.seed),

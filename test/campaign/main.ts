@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { runCampaign } from "./campaign.ts";
+import { measureFailover, measurePauses } from "./measures.ts";
 import { brokenText, campaignText, progressText } from "./report.ts";
 
 export interface CampaignArguments {
@@ -15,8 +16,24 @@ export interface CampaignArguments {
 const progressEveryMs = 15_000;
 const secondSignalMs = 1000;
 
-/** Runs a campaign in the foreground; answers the exit code. Ctrl-C ends it with audits and table, a second one at once. */
-export async function main({ minutes, nodes, seed, roundSeconds, json }: CampaignArguments): Promise<number> {
+// What scripts/campaign.ts runs in the foreground. Each answers the exit code: 1 when a promise was broken.
+
+/** Kills of the leader, and how long nothing is acknowledged then. */
+export async function failover(times: number): Promise<number> {
+  return (await measureFailover(times, stopSignal(), sayLine)) ? 0 : 1;
+}
+
+/** Pauses of the leader, and what it answers when it wakes up. */
+export async function pauses(times: number): Promise<number> {
+  return (await measurePauses(times, stopSignal(), sayLine)) ? 0 : 1;
+}
+
+function sayLine(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** A campaign of rounds. Ctrl-C ends it with audits and table, a second one at once. */
+export async function rounds({ minutes, nodes, seed, roundSeconds, json }: CampaignArguments): Promise<number> {
   const startedMs = performance.now();
   const elapsedMs = () => performance.now() - startedMs;
   const say = progressLine();
@@ -61,8 +78,7 @@ function stopSignal(): AbortSignal {
       firstMs ??= performance.now();
       // A terminal and npm may both deliver one Ctrl-C.
       if (performance.now() - firstMs > secondSignalMs) process.exit(130);
-      if (!stop.signal.aborted)
-        process.stdout.write("\nEnding: the audits of this round are still to come; again to quit.\n");
+      if (!stop.signal.aborted) process.stdout.write("\nEnding: what is under way is judged still; again to quit.\n");
       stop.abort();
     });
   }

@@ -2,10 +2,11 @@ import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ApiClient } from "./api-client.ts";
 
-/** Bytes that were acknowledged under a name; `undefined` stands for a removal. */
+/** Bytes that were acknowledged under a name. */
 interface Acknowledged {
   readonly sha256: string;
   readonly replicas: number;
+  readonly beganMs: number;
   readonly atMs: number;
 }
 
@@ -41,12 +42,10 @@ export class DepositLoad {
     await Promise.all(this.#writers);
   }
 
-  /** When the first deposit after `ms` was acknowledged. */
+  /** When the first deposit was acknowledged that was begun after `ms`: others may have been decided before. */
   firstAfter(ms: number): number | undefined {
-    return [...this.acknowledged.values()]
-      .map(({ atMs }) => atMs)
-      .filter((atMs) => atMs > ms)
-      .sort((a, b) => a - b)[0];
+    const later = [...this.acknowledged.values()].filter(({ beganMs }) => beganMs > ms);
+    return later.length === 0 ? undefined : Math.min(...later.map(({ atMs }) => atMs));
   }
 
   /** Names whose acknowledged bytes do not come back from `node`, with what came instead. */
@@ -71,11 +70,12 @@ export class DepositLoad {
       const name = `load/${writer}/${turn}`;
       const bytes = randomBytes(sizeBytes);
       const node = nodes[(writer + turn) % nodes.length] ?? "n1";
+      const beganMs = performance.now();
       try {
         const reply = await client.deposit(node, name, bytes, { replicas, limitMs: 10_000 });
         if (reply.status === 201) {
           const sha256 = createHash("sha256").update(bytes).digest("hex");
-          this.acknowledged.set(name, { sha256, replicas, atMs: performance.now() });
+          this.acknowledged.set(name, { sha256, replicas, beganMs, atMs: performance.now() });
           continue;
         }
       } catch {
