@@ -2,12 +2,14 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 import type { ApiClient } from "../support/api-client.ts";
 import { Cluster } from "../support/cluster.ts";
+import type { ClusterMember } from "../support/cluster-member.ts";
 import { mayMount, mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { DamageRules } from "./damage-rules.ts";
 import type { Field } from "./field.ts";
 import { NodeGrip } from "./grips.ts";
 import { Ledger } from "./ledger.ts";
 import { LogReader } from "./log-audit.ts";
+import { Membership } from "./membership.ts";
 import { ReplicaIndex } from "./replica-index.ts";
 
 const smallDiskMiB = 1024;
@@ -17,6 +19,8 @@ const smallDiskPlace = 1;
 /** One cluster for a whole campaign: its folders, what it acknowledged and the client that asked live from round to round. */
 export interface Arena {
   readonly field: Field;
+  /** One for each node that takes part, or could. */
+  readonly grips: readonly NodeGrip[];
   readonly logs: LogReader;
   /** The one depositor; registered when the cluster runs for the first time. */
   client(): Promise<ApiClient>;
@@ -24,12 +28,13 @@ export interface Arena {
   close(folder: "remove" | "keep"): Promise<void>;
 }
 
-/** Lays a cluster out behind proxies, one of its disks small if this machine allows; starts nothing. */
+/** Lays a cluster out behind proxies, one of its disks small if this machine allows, and a node that may join; starts nothing. */
 export async function openArena(nodes: number): Promise<Arena> {
   const disks = new Map<string, SmallDisk>();
   const cluster = await Cluster.create({
     nodes,
     proxied: true,
+    newcomers: 1,
     shape: (usual) =>
       usual.map((node, place) => {
         if (place !== smallDiskPlace || !mayMount()) return node;
@@ -38,17 +43,24 @@ export async function openArena(nodes: number): Promise<Arena> {
         return { ...node, dataDir: disk.path };
       }),
   });
+  const rules = new DamageRules(cluster.members.map(({ id }) => id));
+  const grips = [...cluster.members, await newcomer(cluster, `n${nodes + 1}`)].map((member) => new NodeGrip(member));
+  await grips.at(-1)?.leave();
   const field: Field = {
     cluster,
-    grips: cluster.members.map((member) => new NodeGrip(member)),
+    get grips() {
+      return grips.filter(({ member }) => cluster.members.includes(member));
+    },
+    membership: new Membership({ cluster, grips, permanent: [...rules.victims, ...disks.keys()] }),
     ledger: new Ledger(),
-    rules: new DamageRules(cluster.members.map(({ id }) => id)),
-    replicas: new Map(cluster.members.map(({ id, dataDir }) => [id, new ReplicaIndex(dataDir)])),
+    rules,
+    replicas: new Map(grips.map(({ id, member }) => [id, new ReplicaIndex(member.dataDir)])),
     smallDisks: disks,
   };
   let client: Promise<ApiClient> | undefined;
   return {
     field,
+    grips,
     logs: new LogReader(),
     client: () => (client ??= cluster.registerClient()),
     close: async (folder) => {
@@ -60,4 +72,11 @@ export async function openArena(nodes: number): Promise<Arena> {
       }
     },
   };
+}
+
+/** One that does not take part yet. */
+async function newcomer(cluster: Cluster, id: string): Promise<ClusterMember> {
+  const member = await cluster.newcomer(id);
+  cluster.leave(member);
+  return member;
 }

@@ -12,6 +12,7 @@ const bugText = /InvariantError|TypeError|ReferenceError|RangeError|SyntaxError|
  *   replicas       one replica of a file is struck only while another one lies intact on another disk, only of files with
  *                  two or more that nobody changes, and never two of a file before an audit saw the first replaced.
  *   full disk      one node of each cluster has a disk that can be filled; another one than those above.
+ *   membership     the nodes above always take part, and there are never fewer than at the beginning.
  *
  * All other faults take nothing away, and may strike whatever is there, all nodes at once included.
  */

@@ -4,13 +4,15 @@ import type { SmallDisk } from "../support/small-disk.ts";
 import type { DamageRules } from "./damage-rules.ts";
 import type { NodeGrip } from "./grips.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Membership } from "./membership.ts";
 import type { ReplicaIndex } from "./replica-index.ts";
 
 /** What faults act on: one cluster of real processes. */
 export interface Field {
   readonly cluster: Cluster;
-  /** One for each node. */
+  /** One for each node that takes part now. */
   readonly grips: readonly NodeGrip[];
+  readonly membership: Membership;
   readonly ledger: Ledger;
   readonly rules: DamageRules;
   /** What lies on each node's disk, by id, as far as it was looked at. */
@@ -31,8 +33,11 @@ export interface Fault {
   readonly lastsMs: { readonly from: number; readonly to: number };
   /** Whether this cluster can ever suffer it. */
   suits(field: Field): boolean;
-  /** Strikes, and answers how to undo it; undefined: the rules forbid it now, and nothing was done. */
-  strike(field: Field, random: Random): Promise<Undo | undefined> | Undo | undefined;
+  /**
+   * Strikes, and answers how to undo it; undefined: the rules forbid it now, and nothing was done. After `end` no fault strikes
+   * any more.
+   */
+  strike(field: Field, random: Random, end: AbortSignal): Promise<Undo | undefined> | Undo | undefined;
 }
 
 const leaderLimitMs = 500;

@@ -8,6 +8,7 @@ export interface UnaskedEnd {
   readonly text: string;
 }
 
+const removedText = /was removed from the cluster/;
 const superviseMs = 50;
 /** As a service manager would wait. */
 const restartAfterMs = 250;
@@ -21,6 +22,7 @@ export class NodeGrip {
   #down = 0;
   #paused = 0;
   #isStopping = false;
+  #mayLeave = false;
 
   constructor(member: ClusterMember) {
     this.member = member;
@@ -68,6 +70,27 @@ export class NodeGrip {
     if (this.#paused === 0) this.member.resume();
   }
 
+  /** It is being removed from the group: it may end by itself, and then stays so. */
+  mayLeave(): void {
+    this.#mayLeave = true;
+  }
+
+  /** It does not take part any more: it is killed, and nobody starts it. */
+  async leave(): Promise<void> {
+    await this.takeDown("kill");
+    this.#mayLeave = false;
+  }
+
+  /** It takes part again after `leave`. */
+  enter(): void {
+    this.letUp();
+  }
+
+  /** Whether an end like this is that of a node which was removed. */
+  isRemoval(text: string): boolean {
+    return this.#mayLeave && removedText.test(text);
+  }
+
   /** Starts it unless it runs or somebody holds it down. */
   start(): void {
     if (this.member.isRunning || this.#down > 0) return;
@@ -76,17 +99,24 @@ export class NodeGrip {
   }
 }
 
-/** Starts nodes again that ended although nobody holds them down, until `end`; hands each such end to `judge`. */
+/**
+ * Starts nodes again that ended although nobody holds them down, until `end`; hands each such end to `judge`. A node that was
+ * removed from the group ends for good.
+ */
 export async function supervise(
-  grips: () => readonly NodeGrip[],
+  grips: readonly NodeGrip[],
   judge: (end: UnaskedEnd) => void,
   end: AbortSignal,
 ): Promise<void> {
   while (!end.aborted) {
-    const ended = grips().filter(({ member, isHeldDown }) => !isHeldDown && !member.isRunning);
-    if (ended.length > 0) await delay(restartAfterMs);
-    for (const grip of ended) grip.start();
-    for (const { member } of grips()) for (const text of member.takeCrashes()) judge({ member, text });
+    for (const grip of grips) {
+      for (const text of grip.member.takeCrashes()) {
+        if (grip.isRemoval(text)) continue;
+        judge({ member: grip.member, text });
+        await delay(restartAfterMs);
+        grip.start();
+      }
+    }
     await delay(superviseMs);
   }
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import type { ClusterMember } from "../support/cluster-member.ts";
 import type { Violation } from "./violation.ts";
 
@@ -30,6 +30,7 @@ export class LogReader {
   }
 
   #newLines(logFile: string): readonly string[] {
+    if (!existsSync(logFile)) return []; // it was never started
     const file = openSync(logFile, "r");
     try {
       const from = this.#readTo.get(logFile) ?? 0;

@@ -64,11 +64,7 @@ const progressEveryMs = 1000;
 export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const round = new Round(options);
   const supervision = new AbortController();
-  const supervised = supervise(
-    () => options.arena.field.grips,
-    (end) => round.judgeEnd(end),
-    supervision.signal,
-  );
+  const supervised = supervise(options.arena.grips, (end) => round.judgeEnd(end), supervision.signal);
   try {
     await round.start();
     if (options.durationMs > 0) await round.hurt();
@@ -135,7 +131,7 @@ class Round {
       const busy = await Promise.allSettled([
         storm(field, drawPlan(seed, possible), coverage, {
           end,
-          failed: (fault, error) => this.violate("ended", `${fault}: ${String(error)}`),
+          failed: (fault, error) => this.violate("not healed", `${fault}: ${String(error)}`),
         }),
         runClients({ recorder, names: this.#names, tag, count: clients, nodes: () => this.#nodes, seed, end }),
         ledger.write({ client, writers, nodes: () => this.#nodes, random: seededRandom(seed), end }),
@@ -188,10 +184,10 @@ class Round {
 
   report(): RoundReport {
     this.#say("checking");
-    const { field, logs } = this.#options.arena;
+    const { grips, logs } = this.#options.arena;
     for (const text of this.#recorder?.surprises ?? []) this.violate("surprise", text);
     const history = this.#recorder?.history ?? [];
-    const said = logs.read(field.cluster.members);
+    const said = logs.read(grips.map(({ member }) => member));
     const judged = auditHistory(history);
     this.#violations.push(...said.violations, ...judged.violations);
     const tally: RoundTally = {
@@ -230,7 +226,7 @@ class Round {
   }
 
   get #nodes(): readonly string[] {
-    return this.#options.arena.field.grips.map(({ id }) => id);
+    return this.#options.arena.field.membership.doors;
   }
 
   #started(): readonly [ApiClient, Recorder] {

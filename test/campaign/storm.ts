@@ -37,7 +37,7 @@ async function carryOut(
   end: AbortSignal,
 ): Promise<void> {
   const beganMs = performance.now();
-  const undo = await fault.strike(field, random);
+  const undo = await fault.strike(field, random, end);
   if (undo === undefined) {
     coverage.forbidden(fault.name);
     return;

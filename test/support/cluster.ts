@@ -29,6 +29,8 @@ export interface ClusterOptions {
   readonly nodes: number;
   /** Puts proxies between the nodes: `cluster.network` then cuts and delays. */
   readonly proxied: boolean;
+  /** How many newcomers there may be in a proxied cluster: the next ids after those of `nodes`. */
+  readonly newcomers: number;
   /** Goes into the configuration file, over the fast timings that tests run with. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Makes other nodes of the usual ones: other roles, other folders. */
@@ -62,91 +64,110 @@ const preload = join(import.meta.dirname, "dial-through-proxies.ts");
 /** A real cluster on free ports in a folder of its own; everything it started ends with `close`, or with this process. */
 export class Cluster {
   readonly folder: string;
+  /** Those that take part, or shall. */
   readonly members: ClusterMember[];
   readonly secrets: Secrets;
   readonly configFile: string;
   readonly #network: PeerNetwork | undefined;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #reserved: readonly ClusterNode[];
   readonly #needsAdmin: boolean;
+  /** Everybody there ever was. */
+  readonly #all: ClusterMember[];
   #isFolderKept = keepFolders;
   readonly #dispatcher = new Agent({ connect: { timeout: 2000 }, keepAliveTimeout: 1000 });
 
   private constructor(parts: {
     readonly folder: string;
     readonly configFile: string;
-    readonly members: ClusterMember[];
+    readonly nodes: readonly ClusterNode[];
+    readonly reserved: readonly ClusterNode[];
     readonly secrets: Secrets;
+    readonly environment: Readonly<Record<string, string>>;
     readonly network: PeerNetwork | undefined;
     readonly needsAdmin: boolean;
   }) {
     this.folder = parts.folder;
     this.configFile = parts.configFile;
-    this.members = parts.members;
     this.secrets = parts.secrets;
+    this.#environment = parts.environment;
     this.#network = parts.network;
+    this.#reserved = parts.reserved;
     this.#needsAdmin = parts.needsAdmin;
+    this.members = parts.nodes.map((node) => this.#member(node, parts.configFile));
+    this.#all = [...this.members];
     liveClusters.add(this);
   }
 
   /** Lays out folder, ports and configuration; starts nothing. The caller must `close` it. */
   static async create(options: Partial<ClusterOptions> = {}): Promise<Cluster> {
     const count = options.nodes ?? 3;
+    const newcomers = options.newcomers ?? 0;
     const folder = mkdtempSync(join(tmpdir(), "deposito-cluster-"));
-    const ports = await freePorts(2 * count);
-    const usual = localNodes({
-      count,
-      apiPort: (index) => ports[2 * index] ?? 0,
-      peerPort: (index) => ports[2 * index + 1] ?? 0,
-      dataDir: (id) => join(folder, id),
-    });
+    const ports = await freePorts(2 * (count + newcomers));
+    const local = (nodes: number) =>
+      localNodes({
+        count: nodes,
+        apiPort: (index) => ports[2 * index] ?? 0,
+        peerPort: (index) => ports[2 * index + 1] ?? 0,
+        dataDir: (id) => join(folder, id),
+      });
+    const usual = local(count);
     const nodes = options.shape?.(usual) ?? usual;
+    const reserved = local(count + newcomers).slice(count);
     const secrets = options.secrets ?? newSecrets();
     const configFile = join(folder, "cluster.json");
     writeFileSync(configFile, JSON.stringify({ cluster: "test", nodes, ...testTimings, ...options.config }, null, 2));
-
-    const isProxied = options.proxied === true;
-    const network = isProxied
-      ? await PeerNetwork.open(nodes.map(({ id, peer }) => ({ id, port: peer.port })))
-      : undefined;
-    const members = nodes.map((node) => {
-      const dial = network === undefined ? {} : { DEPOSITO_TEST_DIAL: JSON.stringify(network.dialMap(node.id)) };
-      const logFile = join(folder, "logs", `${node.id}.log`);
-      const process = new NodeProcess({
-        id: node.id,
-        configFile,
-        logFile,
-        environment: { ...secrets, ...dial, ...options.environment },
-        preload: isProxied ? [preload] : [],
-      });
-      return new ClusterMember(node, process, logFile);
-    });
     mkdirSync(join(folder, "logs"));
+    const peers = [...nodes, ...reserved].map(({ id, peer }) => ({ id, port: peer.port }));
+    const network = options.proxied === true ? await PeerNetwork.open(peers) : undefined;
+    const environment = options.environment ?? {};
     const needsAdmin = options.config?.["registration"] === "admin";
-    return new Cluster({ folder, configFile, members, secrets, network, needsAdmin });
+    return new Cluster({ folder, configFile, nodes, reserved, secrets, environment, network, needsAdmin });
+  }
+
+  #member(node: ClusterNode, configFile: string): ClusterMember {
+    const { id } = node;
+    const dial = this.#network === undefined ? {} : { DEPOSITO_TEST_DIAL: JSON.stringify(this.#network.dialMap(id)) };
+    const logFile = join(this.folder, "logs", `${id}.log`);
+    const environment = { ...this.secrets, ...dial, ...this.#environment };
+    const process = new NodeProcess({ id, configFile, logFile, environment, preload: this.isProxied ? [preload] : [] });
+    return new ClusterMember(node, process, logFile);
   }
 
   /**
    * One more node, whose configuration names it and those there are. It is blank, and not started; the group does not know
-   * of it.
+   * of it. In a proxied cluster there are only as many, and with such ids, as `newcomers` said.
    */
   async newcomer(id: string, role: ClusterNode["role"] = "voter"): Promise<ClusterMember> {
-    const [apiPort = 0, peerPort = 0] = await freePorts(2);
-    const address = (port: number) => ({ host: "127.0.0.1", port });
-    const node: ClusterNode = {
-      id,
-      role,
-      zone: id,
-      dataDir: join(this.folder, id),
-      api: address(apiPort),
-      peer: address(peerPort),
-    };
+    const reserved = this.#reserved.find((node) => node.id === id);
+    if (reserved === undefined && this.isProxied) throw new Error(`there are no proxies for ${id}`);
+    const node: ClusterNode = { ...(reserved ?? (await this.#unreserved(id))), role, zone: id };
     const config = JSON.parse(readFileSync(this.configFile, "utf8")) as ClusterFile;
     const configFile = join(this.folder, `cluster-${id}.json`);
     writeFileSync(configFile, JSON.stringify({ ...config, nodes: [...config.nodes, node] }, null, 2));
-    const logFile = join(this.folder, "logs", `${id}.log`);
-    const process = new NodeProcess({ id, configFile, logFile, environment: { ...this.secrets }, preload: [] });
-    const member = new ClusterMember(node, process, logFile);
+    const member = this.#member(node, configFile);
+    this.#all.push(member);
     this.members.push(member);
     return member;
+  }
+
+  async #unreserved(id: string): Promise<ClusterNode> {
+    const [apiPort = 0, peerPort = 0] = await freePorts(2);
+    const address = (port: number) => ({ host: "127.0.0.1", port });
+    const dataDir = join(this.folder, id);
+    return { id, role: "voter", zone: id, dataDir, api: address(apiPort), peer: address(peerPort) };
+  }
+
+  /** A node does not take part any more; it may be let in again. */
+  leave(member: ClusterMember): void {
+    const place = this.members.indexOf(member);
+    if (place >= 0) this.members.splice(place, 1);
+  }
+
+  /** A node that left shall take part again. */
+  enter(member: ClusterMember): void {
+    if (!this.members.includes(member)) this.members.push(member);
   }
 
   /** What an operator asks of a node. */
@@ -178,7 +199,7 @@ export class Cluster {
 
   /** By id, or by place from 0. */
   node(which: string | number): ClusterMember {
-    const member = this.members.find(({ id }, index) => id === which || index === which);
+    const member = typeof which === "number" ? this.members[which] : this.#all.find(({ id }) => id === which);
     if (member === undefined) throw new Error(`there is no node ${which}`);
     return member;
   }
@@ -195,7 +216,7 @@ export class Cluster {
 
   /** What the cluster says of itself: of the nodes that answer now, one that knows a leader, of the newest term; or undefined. */
   async status(limitMs = statusLimitMs): Promise<ClusterStatus | undefined> {
-    const asked = this.members.filter(({ isAwake }) => isAwake).map((member) => this.#statusOf(member, limitMs));
+    const asked = this.members.filter(({ isAwake }) => isAwake).map((member) => this.statusOf(member, limitMs));
     return (await Promise.all(asked))
       .filter((status) => status !== undefined)
       .toSorted(
@@ -203,7 +224,8 @@ export class Cluster {
       )[0];
   }
 
-  #statusOf(member: ClusterMember, limitMs = statusLimitMs): Promise<ClusterStatus | undefined> {
+  /** What one node says of the cluster; undefined when it does not answer. */
+  statusOf(member: ClusterMember, limitMs = statusLimitMs): Promise<ClusterStatus | undefined> {
     return clusterStatus(member.api, bearer(this.secrets), { dispatcher: this.#dispatcher, limitMs });
   }
 
@@ -250,7 +272,7 @@ export class Cluster {
     const awake = this.members.filter(({ isAwake }) => isAwake);
     await this.until("the nodes have heard from each other", limitMs, async () => {
       for (const member of awake) {
-        const status = await this.#statusOf(member);
+        const status = await this.statusOf(member);
         const up = status?.nodes.filter(({ state }) => state === "up").map(({ id }) => id) ?? [];
         if (!awake.every(({ id }) => up.includes(id))) return undefined;
       }
@@ -267,7 +289,7 @@ export class Cluster {
       async () => {
         // Each of them: one that has not applied the last change yet does not know what is missing.
         for (const member of this.members.filter(({ isAwake }) => isAwake)) {
-          last = await this.#statusOf(member);
+          last = await this.statusOf(member);
           if (last === undefined || last.replicas.missing > 0) return undefined;
         }
         return true;
@@ -320,7 +342,7 @@ export class Cluster {
 
   /** What the nodes said last, for a test that failed. */
   describe(lines = 30): string {
-    return this.members
+    return this.#all
       .map((member) => {
         const state = member.isAwake ? "running" : member.isRunning ? "paused" : "ended";
         const log = member.pid === undefined ? [] : member.logLines(lines);
@@ -331,11 +353,11 @@ export class Cluster {
 
   /** Every end of a node that no test asked for. */
   get crashes(): readonly string[] {
-    return this.members.flatMap(({ crashes }) => crashes);
+    return this.#all.flatMap(({ crashes }) => crashes);
   }
 
   killAll(): void {
-    for (const member of this.members) void member.kill();
+    for (const member of this.#all) void member.kill();
   }
 
   /** Its folder stays, logs included, to be looked at. */
@@ -351,7 +373,7 @@ export class Cluster {
   /** Ends all of it and removes the folder. */
   async close(): Promise<void> {
     liveClusters.delete(this);
-    await Promise.all(this.members.map((member) => member.kill()));
+    await Promise.all(this.#all.map((member) => member.kill()));
     await this.#network?.close();
     await this.#dispatcher.destroy();
     this.removeFolder();
