@@ -33,7 +33,11 @@ export async function measureFailover(times: number, stop: AbortSignal, say: Say
     await load.stop();
     await cluster.waitWhole();
     const lost = (await Promise.all(nodes.map((node) => load.lostFrom(node)))).flat();
-    say(`${load.acknowledged.size} acknowledged, ${lost.length} lost${lost.slice(0, 5).map((text) => `\n  ${text}`)}`);
+    const some = lost
+      .slice(0, 5)
+      .map((text) => `\n  ${text}`)
+      .join("");
+    say(`${load.acknowledged.size} acknowledged, ${lost.length} lost${some}`);
     return isKept && lost.length === 0;
   });
 }
