@@ -112,6 +112,18 @@ test("Raft: a pre-vote or vote that fails while the leader's process is gone is 
   assert.ok(solo.core.deadlineMs - solo.nowMs >= electionTimeoutMs);
 });
 
+test("Raft: a new leader that nobody has answered yet has one election timeout for it (CheckQuorum)", () => {
+  const solo = new Solo();
+  solo.lead(n2);
+  const electedMs = solo.nowMs;
+  while (solo.core.deadlineMs < electedMs + electionTimeoutMs) {
+    solo.tick();
+    assert.equal(solo.core.status().role, "leader", `${solo.nowMs - electedMs} ms`);
+  }
+  solo.tick();
+  assert.equal(solo.core.status().role, "follower");
+});
+
 test("Raft: a refused connection to somebody else changes nothing", () => {
   const solo = new Solo({ terms: [1] });
   solo.receive(n2, heartbeat({ term: 1 }));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Cluster } from "./cluster.ts";
 import { ledCluster } from "./led.ts";
-import { electionTimeoutMs, heartbeatMs, n1, n2, n3 } from "./support.ts";
+import { electionTimeoutMs, heartbeatMs, messagesOf, n1, n2, n3, Solo } from "./support.ts";
 
 function quiet(setup: Parameters<typeof ledCluster>[0] = {}): Cluster {
   const cluster = ledCluster(setup);
@@ -77,4 +77,34 @@ test("Idle: a leader that is cut off from a quiet group steps down within an ele
   cluster.cut(n1);
   cluster.run(electionTimeoutMs + 2 * heartbeatMs);
   assert.notEqual(cluster.at(n1).alive.status().role, "leader");
+});
+
+test("Idle: a follower that holds what is not committed yet gets every heartbeat", () => {
+  const cluster = quiet();
+  cluster.heldDisks.add(n1);
+  cluster.cut(n3);
+  cluster.propose(n1, "n2 alone has it synced");
+  cluster.run(2 * heartbeatMs);
+  assert.equal(cluster.at(n1).alive.status().progress.get(n2)?.matchIndex, 2);
+  const before = cluster.sent.length;
+  cluster.run(6 * heartbeatMs);
+  const beats = cluster.sent
+    .slice(before)
+    .filter(({ to, message }) => to === n2 && message.type === "heartbeat-request");
+  assert.equal(beats.length, 6);
+});
+
+test("Idle: while a read waits, a follower heard through something else still gets every heartbeat", () => {
+  const solo = new Solo();
+  solo.lead(n2);
+  for (const follower of [n2, n3]) solo.match(follower, 1);
+  solo.passMs(heartbeatMs / 2);
+  solo.step({ type: "read", position: 1 });
+  solo.passMs(1);
+  // The answers to the round are lost; a late copy of an acknowledgement is not one.
+  for (const follower of [n2, n3]) solo.match(follower, 1);
+  assert.deepEqual(
+    messagesOf(solo.tick(), "heartbeat-request").map(({ round }) => round),
+    [1, 1],
+  );
 });
