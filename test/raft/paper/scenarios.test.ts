@@ -173,7 +173,7 @@ const scenarios: Readonly<Record<string, readonly (readonly [file: string, title
   "reordered, duplicated, late messages": [
     [core, "Raft §5.3: what is there already is not touched by a late or repeated append"],
     [replication, "Raft: an acknowledgement that comes twice, late or out of order moves nothing back"],
-    ["random.test.ts", "Raft: 400 random histories of three nodes keep every safety property, and end healthy"],
+    ["random.test.ts", "Raft: random histories of three nodes keep every safety property, and end healthy"],
     "replication-reordered.txt",
   ],
 };
