@@ -18,6 +18,8 @@ export interface Plan {
   readonly faults: readonly FaultName[];
   readonly faultEveryMs: number;
   readonly faultLastsMs: number;
+  /** Nodes come and go. Not where disks are bad: a lost node must be removed by hand, and counts until then. */
+  readonly changesMembers: boolean;
   readonly clients: number;
   readonly names: number;
   /** Every file has at least so many replicas: enough for what the bad disks of this world may lose. */
@@ -42,11 +44,18 @@ const losing: ReadonlySet<FaultName> = new Set([
   "empty a data directory",
 ]);
 
+/** What operators do to the group. */
+const changing: ReadonlySet<FaultName> = new Set(["hand leadership over", "add a node", "remove a node"]);
+
 export function drawPlan(seed: number, wishes: PlanWishes = {}): Plan {
   const lots = new Lots(seed, "plan");
   const nodes = lots.happens(0.75) ? 3 : 5;
   const share = lots.pick([0.15, 0.3, 0.5, 0.8]);
-  const faults = faultNames.filter(() => lots.happens(share));
+  const changesMembers = lots.happens(0.35);
+  const faults = faultNames.filter((name) => {
+    const isDrawn = lots.happens(share);
+    return changing.has(name) ? changesMembers : isDrawn && !(changesMembers && losing.has(name));
+  });
   const sometimes = (probability: number) => (lots.happens(0.3) ? probability * lots.next() : 0);
   const without = new Set(wishes.without);
   const count = wishes.nodes ?? nodes;
@@ -80,6 +89,7 @@ export function drawPlan(seed: number, wishes: PlanWishes = {}): Plan {
     faults: faults.filter((name) => !without.has(name)),
     faultEveryMs: lots.pick([300, 800, 2000, 5000]),
     faultLastsMs: lots.pick([200, 1000, 3000]),
+    changesMembers,
     clients: 2 + lots.int(3),
     names: 1 + lots.int(4),
     minReplicas: faults.some((name) => losing.has(name)) ? 2 * Math.floor((count - 1) / 2) : 1,

@@ -51,7 +51,8 @@ async function quietEnd(world: World, workload: Workload): Promise<void> {
   }
   world.trace.note("quiet");
   await untilLostAreKnown(world);
-  const members = world.nodes.filter(({ isLost }) => !isLost).map(({ id }) => id);
+  await until(world, "membership is settled", quietLimitMs, () => settledMembers(world) !== undefined);
+  const members = settledMembers(world) ?? [];
   await until(
     world,
     "every node serves",
@@ -81,6 +82,16 @@ async function quietEnd(world: World, workload: Workload): Promise<void> {
       `${verdict.name}: ${JSON.stringify({ placed: verdict.placed, stuck: verdict.stuck })}`,
     );
   must("Linearizable", verdict.type === "linearizable", () => `undecided after ${verdict.steps} steps`);
+}
+
+/** The nodes that take part, by the newest catalog, those left out that never can again; undefined while that is changing. */
+function settledMembers(world: World): readonly NodeId[] | undefined {
+  const metas = world.nodes.map(({ id }) => world.checks.metaOf(id)).filter((meta) => meta !== undefined);
+  const newest = metas.toSorted((one, other) => other.applied.index - one.applied.index)[0];
+  if (newest === undefined) return undefined;
+  const { voters, outgoing, learners, learnersNext } = newest.configuration;
+  if (outgoing.length + learners.length + learnersNext.length > 0) return undefined;
+  return voters.filter((id) => !world.node(id).isLost);
 }
 
 /** Succeeds, if not at once: damage that lay still is only found by who reads it, and mended then. */
@@ -123,7 +134,7 @@ function isWhole(world: World, members: readonly NodeId[]): boolean {
   const digest = digestHex(first.meta.digest);
   const index = first.meta.applied.index;
   return (
-    (first.meta.totals.missing === 0 || members.length < world.nodes.length) &&
+    (first.meta.totals.missing === 0 || world.nodes.some(({ isLost }) => isLost)) &&
     views.every(
       ({ raft, meta }) =>
         raft?.leader === leader &&

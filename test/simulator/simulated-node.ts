@@ -31,6 +31,8 @@ export class SimulatedNode {
   endedBy: unknown;
   /** Its data directory is not the one that peers know, or not to be known as it: it may never take part again. */
   isLost = false;
+  /** Nobody knows it yet. */
+  isBlank = false;
   /** Something on its disk was changed behind its back. */
   isDamaged = false;
   #disk: SimulatedDisk;
@@ -149,6 +151,13 @@ export class SimulatedNode {
   /** Whether a blob outlives a power cut here. A damaged disk is not asked. */
   hasDurably(blobId: BlobId): boolean {
     return this.isDamaged || this.#disk.isDurable(`/${this.id}/blobs/${blobId.slice(0, 2)}/${blobId}`);
+  }
+
+  /** Another disk is put in, on which nothing is. */
+  replaceDisk(): void {
+    this.#disk = this.#newDisk();
+    this.isBlank = true;
+    this.isDamaged = false;
   }
 
   /** Somebody removes the data directory, and makes a new one, while the node is down. */

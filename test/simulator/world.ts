@@ -27,7 +27,10 @@ export class World {
   readonly coverage = new Coverage();
   readonly hosts: SimulatedHosts;
   readonly checks: Checks;
-  readonly nodes: readonly SimulatedNode[];
+  /** Every node that takes part, or once did. */
+  readonly nodes: SimulatedNode[];
+  /** One that does not, until it is added. */
+  readonly spare: SimulatedNode;
   readonly damagedNodes: DamagedNodes;
   steps = 0;
   faultsUnderWay = 0;
@@ -54,6 +57,9 @@ export class World {
     const ids = Array.from({ length: plan.nodes }, (_, at) => parseNodeId(`n${at + 1}`) as NodeId);
     const config = configOf(plan, ids);
     this.nodes = ids.map((id) => new SimulatedNode(this, id, config));
+    const spareId = parseNodeId(`n${plan.nodes + 1}`) as NodeId;
+    this.spare = new SimulatedNode(this, spareId, configOf(plan, [...ids, spareId]));
+    this.spare.isBlank = true;
     this.damagedNodes = new DamagedNodes(this, new Lots(plan.seed, "damaged nodes"));
   }
 
@@ -64,6 +70,11 @@ export class World {
   /** The first violation counts; what comes after it is only its consequence. */
   fail(violation: Violation): void {
     this.#violation ??= violation;
+  }
+
+  /** From now on faults strike it, and clients ask it, like any other. */
+  takeIn(node: SimulatedNode): void {
+    if (!this.nodes.includes(node)) this.nodes.push(node);
   }
 
   /** Nobody may go on living when it is over. */

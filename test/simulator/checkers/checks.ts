@@ -41,6 +41,11 @@ export class Checks {
     this.#metas.delete(node);
   }
 
+  /** What the node promised in a former life binds nobody: it was removed. */
+  forget(node: NodeId): void {
+    this.consensus.forget(node);
+  }
+
   sent(from: NodeId, to: NodeId, frame: PeerFrame): void {
     if (frame.type === "raft") this.#guard(() => this.consensus.sent(from, to, frame.message));
   }

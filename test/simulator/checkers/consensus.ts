@@ -113,6 +113,12 @@ export class ConsensusChecks {
     this.#watched.delete(node);
   }
 
+  /** What the node promised in a former life binds nobody, and its reads were never those of the next one. */
+  forget(node: NodeId): void {
+    this.#promises.delete(node);
+    for (const key of this.#readFloors.keys()) if (key.startsWith(`${node} `)) this.#readFloors.delete(key);
+  }
+
   /** Before the step: what it is asked. */
   asked(node: NodeId, input: Input): void {
     if (input.type === "read") {
@@ -129,6 +135,13 @@ export class ConsensusChecks {
       watched.persisted = Math.max(watched.persisted, input.last.index);
     if (input.type === "snapshot-installed" && effects.resetLog === undefined)
       watched.committed = Math.max(watched.committed, input.position.index);
+    if (input.type === "snapshot-installed" && effects.resetLog !== undefined) {
+      watched.configurations.reset(effects.resetLog.index, input.configuration);
+      const { configuration } = core.status();
+      must("ConfigurationKept", JSON.stringify(configuration) === JSON.stringify(input.configuration), () => {
+        return `${node} goes on after a snapshot with another configuration than is in it`;
+      });
+    }
     if (input.type === "trimmed") watched.log.trim(input.through);
     if (input.type === "message") this.#checkVotes(watched, input.from, input.message, effects);
     this.#checkHardState(watched, effects);
@@ -137,7 +150,7 @@ export class ConsensusChecks {
       this.#checkLeadership(watched, effects.leadership);
       if (effects.leadership.role !== "leader") watched.committedBefore = core.status().commitIndex;
     }
-    this.#checkLog(watched, effects);
+    this.#checkLog(watched, effects, core);
     this.#checkCommit(watched, effects, core);
     this.#checkCommitted(watched, effects.committed);
     this.#checkReads(watched, effects);
@@ -195,7 +208,7 @@ export class ConsensusChecks {
     watched.votedFor = hardState.votedFor;
   }
 
-  #checkLog(watched: Watched, { append, resetLog }: Effects): void {
+  #checkLog(watched: Watched, { append, resetLog }: Effects, core: ConsensusCore): void {
     const { node, log, configurations, role } = watched;
     if (resetLog !== undefined) {
       must("LeaderAppendOnly", role?.role !== "leader", () => `${node} leads and drops its log`);
@@ -231,7 +244,7 @@ export class ConsensusChecks {
       configurations.adopt(append);
       if (configurations.current.outgoing.length > 0 && role?.role === "leader")
         this.#coverage.count("joint configurations");
-      const open = watched.configurationEntries.filter((index) => index > Math.max(watched.committed, this.#claimed));
+      const open = watched.configurationEntries.filter((index) => index > core.status().commitIndex);
       must("OneConfigurationAtATime", role?.role !== "leader" || open.length <= 1, () => {
         return `${node} has uncommitted configurations at ${open.join(", ")}`;
       });

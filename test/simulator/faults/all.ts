@@ -11,6 +11,7 @@ import {
   slowDisk,
 } from "./disks.ts";
 import type { Fault, FaultName } from "./fault.ts";
+import { addNode, handOver, removeNode } from "./members.ts";
 import {
   killAll,
   killLeader,
@@ -52,4 +53,7 @@ export const faultsByName: Readonly<Record<FaultName, Fault>> = {
   "misdirect a write": misdirectWrite,
   "slow disk": slowDisk,
   "empty a data directory": emptyDirectory,
+  "hand leadership over": handOver,
+  "add a node": addNode,
+  "remove a node": removeNode,
 };

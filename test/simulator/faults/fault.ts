@@ -29,6 +29,9 @@ export const faultNames = [
   "misdirect a write",
   "slow disk",
   "empty a data directory",
+  "hand leadership over",
+  "add a node",
+  "remove a node",
 ] as const;
 export type FaultName = (typeof faultNames)[number];
 

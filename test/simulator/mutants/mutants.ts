@@ -188,6 +188,26 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "a learner counts in a quorum",
+    edits: [
+      {
+        file: "raft/quorum.ts",
+        from: "const incoming = reachedByMajority(voters, valueOf);",
+        to: "const { learners = [] } = configuration as { learners?: readonly NodeId[] };\n  const incoming = [...voters, ...learners].map(valueOf).sort((a, b) => b - a)[majority(voters.length) - 1] ?? 0;",
+      },
+    ],
+  },
+  {
+    name: "the configuration is lost under a snapshot",
+    edits: [
+      {
+        file: "raft/follower.ts",
+        from: "state.configurations.reset(position.index, configuration);",
+        to: "state.configurations.reset(position.index, state.configurations.current);",
+      },
+    ],
+  },
+  {
     name: "a candidate with a shorter log gets votes",
     edits: [
       {
