@@ -6,6 +6,7 @@ import { applyEntries, type CatalogMeta, readMeta } from "../catalog/apply.ts";
 import type { HolderRow, MemberRecord, Outcome } from "../catalog/types.ts";
 import type { Entry, LogPosition } from "../raft/types.ts";
 import type { CatalogStore } from "../storage/types.ts";
+import { type ApplyLimits, ApplyQueue } from "./apply-queue.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import type { LogRetention } from "./log-retention.ts";
 import { depthOf, type QueueDepth } from "./queue-depth.ts";
@@ -22,7 +23,7 @@ export interface AppliedBatch {
   readonly configured: boolean;
 }
 
-export interface ApplierOptions {
+export interface ApplierOptions extends ApplyLimits {
   readonly clock: Clock;
   readonly catalog: CatalogStore;
   readonly checkpoints: Checkpoints;
@@ -44,13 +45,14 @@ export class Applier {
   readonly #options: ApplierOptions;
   #catalog: CatalogStore | undefined;
   #meta: CatalogMeta;
-  #queue: Entry[] = [];
+  readonly #queue: ApplyQueue;
   #running: Promise<void> | undefined;
   #stopped = false;
   #syncedIndex: LogIndex;
 
   constructor(options: ApplierOptions) {
     this.#options = options;
+    this.#queue = new ApplyQueue(options);
     this.#catalog = options.catalog;
     this.#meta = readMeta(options.catalog);
     this.#syncedIndex = this.#meta.applied.index;
@@ -73,11 +75,16 @@ export class Applier {
 
   /** What is committed and waits to be applied. */
   get queued(): QueueDepth {
-    return depthOf(this.#queue);
+    return this.#queue.depth;
+  }
+
+  /** Set while too much waits already: resolves once there is room for more, or this is stopped. */
+  get room(): Promise<void> | undefined {
+    return this.#stopped ? undefined : this.#queue.room;
   }
 
   enqueue(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#queue.push(entry);
+    this.#queue.push(entries);
     this.#run();
   }
 
@@ -102,7 +109,7 @@ export class Applier {
       () => `snapshot at ${meta.applied.index}, ${pulled.meta.applied.index} was pulled`,
     );
     this.#meta = meta;
-    this.#queue = this.#queue.filter(({ index }) => index > meta.applied.index);
+    this.#queue.dropThrough(meta.applied.index);
     this.#syncedIndex = meta.applied.index;
     this.#options.retention.replaced();
     this.#catalog = catalog;
@@ -114,6 +121,7 @@ export class Applier {
   /** Resolves when the apply under way has ended; nothing is applied afterwards. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#queue.release();
     await this.#running;
   }
 
@@ -123,11 +131,12 @@ export class Applier {
       () => {
         this.#running = undefined;
         // What was queued after the last look, and before this, found an apply under way and waits.
-        if (this.#queue.length > 0) this.#run();
+        if (this.#queue.first !== undefined) this.#run();
       },
       (error: unknown) => {
         this.#running = undefined;
         this.#stopped = true;
+        this.#queue.release();
         this.#options.onFatal(error);
       },
     );
@@ -136,7 +145,7 @@ export class Applier {
   async #applyAll(): Promise<void> {
     for (;;) {
       const catalog = this.#catalog;
-      if (catalog === undefined || this.#stopped || this.#queue.length === 0) return;
+      if (catalog === undefined || this.#stopped || this.#queue.first === undefined) return;
       const entries = this.#nextEntries();
       const beganMs = this.#options.clock.monotonicMs();
       const applied = applyEntries(catalog, this.#meta, entries);
@@ -159,10 +168,10 @@ export class Applier {
   /** Never across a checkpoint, so that every node has a digest at exactly the same indexes. */
   #nextEntries(): readonly Entry[] {
     const next = this.#meta.applied.index + 1;
-    const [first] = this.#queue;
+    const { first } = this.#queue;
     invariant(first?.index === next, () => `apply of ${first?.index} where ${next} is due`);
     const count = this.#options.checkpoints.nextAfter(this.#meta.applied.index) - this.#meta.applied.index;
-    return this.#queue.splice(0, count);
+    return this.#queue.take(count);
   }
 
   #noteTrimmable(entries: readonly Entry[], synced: boolean): void {

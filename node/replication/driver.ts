@@ -41,6 +41,8 @@ export interface DriverOptions {
   readonly events: DriverEvents;
   /** Called once with the first storage error or bug; nothing is promised to anybody afterwards. */
   readonly onFatal: (error: unknown) => void;
+  /** Set while committed entries wait that the catalog cannot take yet: no more are written until it resolves. */
+  readonly room: () => Promise<void> | undefined;
   /** Told of each write of the log that was synced: how long it took, and of how many entries. */
   readonly onSynced: (durationMs: number, entries: number) => void;
   /** False only to measure what batching brings: every write alone, with a sync of its own. */
@@ -57,15 +59,19 @@ interface Batch {
 
 /** What a step answers whoever asked for it. */
 export type Refusals = Pick<Effects, "refusedProposals" | "refusedMembership">;
+const tooMuchUnwritten: Refusals = { refusedProposals: "too-many-uncommitted", refusedMembership: undefined };
 const notLeading: Refusals = { refusedProposals: "not-leader", refusedMembership: "not-leader" };
 
 const maxBatchEntries = 4096;
+/** Beyond this many bytes that wait for this node's own disk, no proposals are taken, however fast the other disks are. */
+const maxUnwrittenBytes = 64 << 20;
 
 /** Steps the core, makes its effects durable, and lets out what they allow, in that order. */
 export class ConsensusDriver {
   readonly #options: DriverOptions;
   readonly #core: ConsensusCore;
   #pending: Batch[] = [];
+  #unwritten: QueueDepth = { count: 0, sizeBytes: 0 };
   readonly #jobs: (() => Promise<void>)[] = [];
   #writing: Promise<void> | undefined;
   #timer: { readonly atMs: number; readonly cancel: () => void } | undefined;
@@ -86,14 +92,15 @@ export class ConsensusDriver {
     return this.#core;
   }
 
-  /** Entries that wait for the log's next write. */
+  /** Entries that are not written to the log yet. */
   get unwritten(): QueueDepth {
-    return depthOf(this.#pending.flatMap(({ append }) => append));
+    return this.#unwritten;
   }
 
   /** Gives the core one input and carries out what follows. Does nothing once stopped. */
   step(input: Input): Refusals {
     if (this.#stopped) return notLeading;
+    if (input.type === "propose" && this.#unwritten.sizeBytes >= maxUnwrittenBytes) return tooMuchUnwritten;
     try {
       const effects = this.#core.step(this.#options.clock.monotonicMs(), input);
       this.#carryOut(effects);
@@ -138,6 +145,7 @@ export class ConsensusDriver {
         append: [...effects.append],
         messages: [...effects.messagesAfterSync],
       });
+      this.#countUnwritten(effects.append, 1);
       this.#write();
     }
     for (const envelope of effects.messages) this.#options.send(envelope);
@@ -202,15 +210,25 @@ export class ConsensusDriver {
   async #persist(batch: Batch): Promise<void> {
     if (batch.resetLog !== undefined) await this.#options.log.reset(batch.resetLog);
     if (batch.hardState !== undefined || batch.append.length > 0) {
-      const { clock, log, onSynced } = this.#options;
+      const { clock, log, onSynced, room } = this.#options;
+      const hasRoom = batch.append.length > 0 ? room() : undefined;
+      if (hasRoom !== undefined) await hasRoom;
+      if (this.#stopped) return;
       const beganMs = clock.monotonicMs();
       await log.persist({ hardState: batch.hardState, append: batch.append });
+      this.#countUnwritten(batch.append, -1);
       onSynced(clock.monotonicMs() - beganMs, batch.append.length);
     }
     if (this.#stopped) return;
     for (const envelope of batch.messages) this.#options.send(envelope);
     const last = batch.append.at(-1);
     if (last !== undefined) this.step({ type: "log-persisted", last: { index: last.index, term: last.term } });
+  }
+
+  #countUnwritten(entries: readonly Entry[], sign: 1 | -1): void {
+    const { count, sizeBytes } = depthOf(entries);
+    const before = this.#unwritten;
+    this.#unwritten = { count: before.count + sign * count, sizeBytes: before.sizeBytes + sign * sizeBytes };
   }
 
   /** Merges what waits into one sync, but never across a rewrite: entries that were acknowledged must have been written. */

@@ -115,6 +115,7 @@ export class ReplicatedCatalog implements Replication {
       clock,
       batching,
       onFatal,
+      room: () => this.#applier.room,
       onSynced: (durationMs, entries) => this.#metrics.logSynced(durationMs, entries),
       send: ({ to, message }) => options.send(to, { type: "raft", message }),
       events: {
@@ -126,10 +127,10 @@ export class ReplicatedCatalog implements Replication {
       },
     });
     this.#applier = new Applier({
+      ...tuning,
       clock,
       catalog,
       checkpoints: this.checkpoints,
-      syncEveryEntries: tuning.syncEveryEntries,
       retention: new LogRetention({
         ...tuning,
         clock,

@@ -9,6 +9,7 @@ import type { ConsensusCore, RaftOptions } from "../raft/types.ts";
 import type { CatalogStore, OpenedStores } from "../storage/types.ts";
 import type { PeerClient, PeerFrame } from "../transport/types.ts";
 import type { AppliedBatch, Applier } from "./applier.ts";
+import type { ApplyLimits } from "./apply-queue.ts";
 import { checkpointEntries } from "./checkpoints.ts";
 import type { RetentionLimits } from "./log-retention.ts";
 import type { Gossip } from "./types.ts";
@@ -48,7 +49,7 @@ export interface ReplicationWitness {
 }
 
 /** How often replication does what need not be done with every entry, and how patient it is. */
-export interface ReplicationTuning extends RetentionLimits {
+export interface ReplicationTuning extends RetentionLimits, ApplyLimits {
   /** The catalog is synced, and the log trimmed, after this many entries. */
   readonly syncEveryEntries: number;
   /** Catalog digests are compared at every multiple of this; the same on all nodes. */
@@ -65,6 +66,8 @@ export const defaultTuning: ReplicationTuning = {
   maxHeldEntries: 1 << 20,
   maxHeldBytes: 1 << 30,
   maxHeldMs: 30 * 60_000,
+  maxUnappliedEntries: 65_536,
+  maxUnappliedBytes: 32 << 20,
   checkpointEntries,
   quorumTimeoutMs: 5000,
   core: { maxAppendBytes: 1 << 20, maxInflightAppends: 64, maxUncommittedBytes: 64 << 20, maxCachedBytes: 16 << 20 },

@@ -92,6 +92,8 @@ function bench(
         for (const each of waiting) each.resolve();
       },
       syncEveryEntries: 8,
+      maxUnappliedEntries: 1000,
+      maxUnappliedBytes: 1 << 20,
     });
     const until = (index: number) =>
       new Promise<void>((resolve) => {

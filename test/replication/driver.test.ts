@@ -24,6 +24,7 @@ function build(options: { readonly batching?: boolean; readonly events?: Partial
   const sent: Envelope[] = [];
   const fatal: unknown[] = [];
   const synced: number[] = [];
+  const parts: { room: Promise<void> | undefined } = { room: undefined };
   const driver = new ConsensusDriver({
     core,
     log,
@@ -31,6 +32,7 @@ function build(options: { readonly batching?: boolean; readonly events?: Partial
     send: (each) => sent.push(each),
     events: { ...noEvents, ...options.events },
     onFatal: (error) => fatal.push(error),
+    room: () => parts.room,
     onSynced: (_durationMs, entries) => synced.push(entries),
     batching: options.batching ?? true,
   });
@@ -38,8 +40,55 @@ function build(options: { readonly batching?: boolean; readonly events?: Partial
     core.script.push(effects);
     driver.step(tick);
   };
-  return { core, log, clock, driver, step, sent, fatal, synced };
+  return { core, log, clock, driver, step, sent, fatal, synced, parts };
 }
+
+describe("driver: bounded memory", () => {
+  test("while the catalog has no room, entries are not written nor acknowledged; what promises nothing leaves", async () => {
+    const { log, step, sent, parts, driver } = build();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    parts.room = promise;
+    step({ append: [entry(2, 1, Buffer.alloc(100))], messages: [envelope(1)], messagesAfterSync: [envelope(2)] });
+    await turn();
+    assert.deepEqual([log.begun, numbersOf(sent)], [[], [1]]);
+    assert.deepEqual(driver.unwritten, { count: 1, sizeBytes: 100 });
+    parts.room = undefined;
+    resolve();
+    assert.equal(await log.finishNext(), "persist 2@1");
+    await turn();
+    assert.deepEqual(numbersOf(sent), [1, 2]);
+    assert.deepEqual(driver.unwritten, { count: 0, sizeBytes: 0 });
+  });
+
+  test("votes do not wait for the catalog", async () => {
+    const { log, step, parts } = build();
+    parts.room = new Promise(() => undefined);
+    step({ hardState: { term: term(2), votedFor: undefined }, messagesAfterSync: [envelope(1)] });
+    assert.equal(await log.finishNext(), "persist term 2 vote -");
+  });
+
+  test("a node that stops while it waits for room writes nothing more", async () => {
+    const { log, step, parts, driver } = build();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    parts.room = promise;
+    step({ append: [entry(2)] });
+    const stopped = driver.stop();
+    resolve();
+    await stopped;
+    assert.deepEqual(log.begun, []);
+  });
+
+  test("proposals are refused while too much waits for the own disk, and taken again afterwards", async () => {
+    const { core, log, step, driver } = build();
+    step({ append: [entry(2, 1, Buffer.alloc(64 << 20))] });
+    const propose = () => driver.step({ type: "propose", commands: [Buffer.from("x")] }).refusedProposals;
+    assert.equal(propose(), "too-many-uncommitted");
+    assert.equal(core.inputs.length, 1, "the core was not asked");
+    await log.finishNext();
+    await turn();
+    assert.equal(propose(), undefined);
+  });
+});
 
 describe("driver: persist, then send", () => {
   test("a message that depends on a write leaves only after its sync, any other at once", async () => {
@@ -319,6 +368,7 @@ describe("driver with the Raft core", () => {
       send: (each) => sent.push(each),
       events: noEvents,
       onFatal: (error) => assert.fail(String(error)),
+      room: () => undefined,
       onSynced: () => undefined,
       batching: true,
     });
