@@ -13,6 +13,7 @@ import { Membership } from "./membership.ts";
 import { ReplicaIndex } from "./replica-index.ts";
 
 const smallDiskMiB = 1024;
+const readLimitMs = 2000;
 /** Not one of those whose metadata may be damaged: these are the last. */
 const smallDiskPlace = 1;
 
@@ -46,23 +47,29 @@ export async function openArena(nodes: number): Promise<Arena> {
   const rules = new DamageRules(cluster.members.map(({ id }) => id));
   const grips = [...cluster.members, await newcomer(cluster, `n${nodes + 1}`)].map((member) => new NodeGrip(member));
   await grips.at(-1)?.leave();
+  let registered: Promise<ApiClient> | undefined;
+  const client = () => (registered ??= cluster.registerClient());
   const field: Field = {
     cluster,
     get grips() {
       return grips.filter(({ member }) => cluster.members.includes(member));
     },
-    membership: new Membership({ cluster, grips, permanent: [...rules.victims, ...disks.keys()] }),
+    membership: new Membership({
+      cluster,
+      grips,
+      permanent: [...rules.victims, ...disks.keys()],
+      read: async (node) => await answersRead(await client(), node),
+    }),
     ledger: new Ledger(),
     rules,
     replicas: new Map(grips.map(({ id, member }) => [id, new ReplicaIndex(member.dataDir)])),
     smallDisks: disks,
   };
-  let client: Promise<ApiClient> | undefined;
   return {
     field,
     grips,
     logs: new LogReader(),
-    client: () => (client ??= cluster.registerClient()),
+    client,
     close: async (folder) => {
       if (folder === "keep") cluster.keepFolder();
       await cluster.close();
@@ -79,4 +86,14 @@ async function newcomer(cluster: Cluster, id: string): Promise<ClusterMember> {
   const member = await cluster.newcomer(id);
   cluster.leave(member);
   return member;
+}
+
+/** Whether a node answers a read, whatever it is. */
+async function answersRead(client: ApiClient, node: string): Promise<boolean> {
+  try {
+    const { status } = await client.record(node, "nothing", { limitMs: readLimitMs });
+    return status === 404;
+  } catch {
+    return false; // it is down, cut off or too slow: ask another one
+  }
 }

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { wasNotSent } from "../linearizability/recorder.ts";
 import type { Cluster } from "../support/cluster.ts";
 import { pick, type Random } from "../support/seeded-random.ts";
 import type { NodeGrip } from "./grips.ts";
@@ -9,12 +10,15 @@ const settleLimitMs = 60_000;
 const retryMs = 250;
 const statusLimitMs = 1000;
 
-type Answer = Awaited<ReturnType<Cluster["operate"]>>;
+/** In place of a status: nobody heard of it. */
+const notAsked = 0;
 
 export interface MembershipOptions {
   readonly cluster: Cluster;
   /** One for each node that takes part, or could. */
   readonly grips: readonly NodeGrip[];
+  /** Whether a node answers a client's read now. */
+  readonly read: (node: string) => Promise<boolean>;
   /** Nodes that always take part: the rules of damage are about them. */
   readonly permanent: readonly string[];
 }
@@ -30,6 +34,8 @@ export class Membership {
   readonly #founders: number;
   #isChanging = false;
   #joining: NodeGrip | undefined;
+  /** Something was asked about them and not answered: it may still happen, even after the opposite was asked for. */
+  readonly #unsettled = new Set<string>();
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -42,17 +48,24 @@ export class Membership {
     return cluster.members.filter((member) => member !== this.#joining?.member).map(({ id }) => id);
   }
 
+  /** The whole cluster was healed and stopped: what was not answered before does not happen any more. */
+  settled(): void {
+    this.#unsettled.clear();
+  }
+
   /** A node that does not take part, if one may be added now. */
   idle(random: Random): NodeGrip | undefined {
     const { cluster, grips } = this.#options;
-    const idle = grips.filter(({ member }) => !cluster.members.includes(member));
+    const idle = grips.filter(({ id, member }) => !cluster.members.includes(member) && !this.#unsettled.has(id));
     return this.#isChanging || idle.length === 0 ? undefined : pick(idle, random);
   }
 
   /** A node that takes part, if one may be removed now. */
   removable(random: Random): NodeGrip | undefined {
     const { cluster, grips, permanent } = this.#options;
-    const some = grips.filter(({ id, member }) => cluster.members.includes(member) && !permanent.includes(id));
+    const some = grips.filter(
+      ({ id, member }) => cluster.members.includes(member) && !permanent.includes(id) && !this.#unsettled.has(id),
+    );
     const isSpare = cluster.members.length > this.#founders;
     return this.#isChanging || !isSpare || some.length === 0 ? undefined : pick(some, random);
   }
@@ -66,10 +79,9 @@ export class Membership {
       this.#joining = grip;
       cluster.enter(grip.member);
       grip.enter();
-      const ask = () => this.#ask("POST", "/v1/cluster/nodes", random, { id, peer: node.peer });
       await this.#until(`${id} is added`, end, async () => {
-        const membership = await this.#membershipOf(id);
-        if (membership === "removed") await ask();
+        const membership = await this.#membershipOf(id, random);
+        if (membership === "removed") await this.#askFor(id, random, { id, peer: node.peer });
         return membership === "voter";
       });
       this.#joining = undefined;
@@ -83,9 +95,8 @@ export class Membership {
     await this.#change(async () => {
       grip.mayLeave();
       await this.#until(`${id} is removed`, end, async () => {
-        const membership = await this.#membershipOf(id);
-        if (membership === "voter" || membership === "learner")
-          await this.#ask("DELETE", `/v1/cluster/nodes/${id}`, random);
+        const membership = await this.#membershipOf(id, random);
+        if (membership === "voter" || membership === "learner") await this.#askFor(id, random, undefined);
         return membership === "removed";
       });
       cluster.leave(grip.member);
@@ -97,6 +108,15 @@ export class Membership {
   async handOver(random: Random): Promise<void> {
     const { cluster } = this.#options;
     await this.#ask("POST", "/v1/cluster/leader", random, { to: pick(cluster.members, random).id });
+  }
+
+  /** Asks for a node to be added, or, without `add`, to be removed. */
+  async #askFor(id: string, random: Random, add: object | undefined): Promise<void> {
+    const answer =
+      add === undefined
+        ? await this.#ask("DELETE", `/v1/cluster/nodes/${id}`, random)
+        : await this.#ask("POST", "/v1/cluster/nodes", random, add);
+    if (answer === undefined) this.#unsettled.add(id);
   }
 
   async #change(act: () => Promise<void>): Promise<void> {
@@ -117,22 +137,25 @@ export class Membership {
     }
   }
 
-  /** As the leader has applied it: others may be behind, in a former life of the node. Undefined while nobody knows. */
-  async #membershipOf(id: string): Promise<string | undefined> {
-    const { cluster } = this.#options;
-    const leader = await cluster.leader(statusLimitMs);
-    const status = leader && (await cluster.statusOf(leader, statusLimitMs));
-    if (status === undefined || status.leader !== leader?.id) return undefined;
-    return status.nodes.find((node) => node.id === id)?.membership ?? "removed";
+  /**
+   * As a node shows it that has just answered a read: it has applied all that was decided before. `removed` where it does not
+   * list the node; undefined while nobody can say.
+   */
+  async #membershipOf(id: string, random: Random): Promise<string | undefined> {
+    const { cluster, read } = this.#options;
+    const door = cluster.node(pick(this.doors, random));
+    if (!(await read(door.id))) return undefined;
+    const status = await cluster.statusOf(door, statusLimitMs);
+    return status && (status.nodes.find((node) => node.id === id)?.membership ?? "removed");
   }
 
-  /** Through any node. Undefined when none answered; it is asked again. */
-  async #ask(method: "POST" | "DELETE", path: string, random: Random, json?: unknown): Promise<Answer | undefined> {
-    const { cluster } = this.#options;
+  /** Through any node. Undefined when it is not known what became of it. */
+  async #ask(method: "POST" | "DELETE", path: string, random: Random, json?: unknown): Promise<number | undefined> {
     try {
-      return await cluster.operate(pick(cluster.members, random).id, method, path, json);
-    } catch {
-      return undefined; // refused, broken or too slow: what became of it is seen in the status
+      const { status } = await this.#options.cluster.operate(pick(this.doors, random), method, path, json);
+      return status < 500 ? status : undefined;
+    } catch (error) {
+      return wasNotSent(error) ? notAsked : undefined;
     }
   }
 }

@@ -180,6 +180,7 @@ class Round {
     this.#violations.push(...violations);
     Object.assign(this.#tally, found);
     field.rules.audited();
+    field.membership.settled();
   }
 
   report(): RoundReport {
