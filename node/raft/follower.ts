@@ -1,7 +1,7 @@
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
 import { invariant } from "../base/invariant.ts";
 import { acknowledge, confirmableRound } from "./lost-promises.ts";
-import { hearLeader } from "./roles.ts";
+import { becomeFollower, hearLeader } from "./roles.ts";
 import { commitThrough, type RaftState, send, sendAfterSync } from "./state.ts";
 import type { Configuration, Entry, LogPosition, RaftMessage } from "./types.ts";
 
@@ -99,19 +99,25 @@ export function onInstallSnapshotRequest(
 
 /** A snapshot is durable in the catalog: the log goes on after it, kept where it holds the same entry. */
 export function snapshotInstalled(state: RaftState, position: LogPosition, configuration: Configuration): void {
-  const { log, leader, leading } = state;
+  const { log } = state;
   if (position.index <= state.handedOut) return;
   if (log.matches(position)) commitThrough(state, position.index);
   else resetTo(state, position, configuration);
   state.handedOut = position.index;
   noteApplied(state, position.index);
+  const { leader, leading } = state;
   if (leading !== undefined) leading.uncommittedBytes = log.bytesAfter(state.commitIndex);
   else if (leader !== undefined) acknowledge(state, leader, position.index);
 }
 
 function resetTo(state: RaftState, position: LogPosition, configuration: Configuration): void {
   const { log, commitIndex, role } = state;
-  invariant(role !== "leader", () => `a leader's log does not hold the committed ${position.index}`);
+  if (position.term > state.term) becomeFollower(state, position.term, undefined);
+  else if (role === "leader") {
+    // A leader of a later term committed this, and deposed this one while it was still pulling the snapshot.
+    invariant(position.term < state.term, () => `two logs of term ${state.term}: no ${position.index} here`);
+    becomeFollower(state, state.term, undefined);
+  }
   invariant(position.index > commitIndex, () => `snapshot at ${position.index} contradicts commit ${commitIndex}`);
   log.reset(position);
   state.configurations.reset(position.index, configuration);

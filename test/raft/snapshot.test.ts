@@ -211,3 +211,41 @@ test("Snapshot: a log that begins behind it says that it agrees up to there, not
   const { result } = only(messagesOf(answer, "append-response"));
   assert.deepEqual(result, { type: "rejected", previousIndex: 8, hint: at(5, 3) });
 });
+
+test("Snapshot: a leader that was deposed without hearing of it steps down for one that its log does not hold", () => {
+  // It began to pull while it followed; the snapshot shows what a later leader has committed, in a later term or a former one.
+  for (const [position, termAfter] of [
+    [at(9, 4), 4],
+    [at(9, 1), 2],
+  ] as const) {
+    const solo = new Solo({ terms: [1] });
+    solo.lead(n2);
+    solo.step({ type: "read", position: 1 });
+    const effects = solo.step({ type: "snapshot-installed", position, configuration });
+    assert.deepEqual(effects.resetLog, position);
+    assert.deepEqual(effects.leadership, { role: "follower", term: termAfter, leader: undefined });
+    assert.deepEqual(effects.refusedReads, [1]);
+    const { last, commitIndex, applied } = solo.core.status();
+    assert.deepEqual([last, commitIndex, applied], [position, 9, 9]);
+  }
+});
+
+test("Snapshot: a follower that installs one of a later term is in that term from then on", () => {
+  const solo = new Solo({ terms: [1] });
+  const effects = solo.step({ type: "snapshot-installed", position: at(9, 4), configuration });
+  assert.deepEqual(effects.hardState, { term: 4, votedFor: undefined });
+  assert.deepEqual(
+    messagesOf(solo.campaign(), "pre-vote-request").map((request) => [request.term, request.last]),
+    [
+      [5, at(9, 4)],
+      [5, at(9, 4)],
+    ],
+  );
+});
+
+test("Snapshot: one that contradicts the leader's log in the leader's own term ends the process", () => {
+  const solo = new Solo({ terms: [1] });
+  solo.lead(n2);
+  const own = { type: "snapshot-installed", position: at(9, 2), configuration } as const;
+  assert.throws(() => solo.step(own), { name: "InvariantError" });
+});
