@@ -20,7 +20,7 @@ test("Simulator: another seed is another story", async () => {
 
 test("Simulator: no seed violates anything", async () => {
   const seeds = Array.from({ length: 100 }, (_, at) => at + 1);
-  const { failed } = await runCampaign({ seeds, wishes: {}, maxMs: 90_000 });
+  const { failed } = await runCampaign({ seeds, wishes: {}, maxMs: 60_000 });
   assert.deepEqual(
     failed.map(({ seed, violation }) => `${seed}: ${violation?.message}`),
     [],
